@@ -1,0 +1,1 @@
+"""The long measurements: one script a claim, run by `python lab.py proof`."""

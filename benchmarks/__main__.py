@@ -1,0 +1,129 @@
+"""Run measurements and write docs/proof.md: `python lab.py proof [NAME ...]`.
+
+Each measurement runs in a Python of its own, so that none inherits the memory or the threads of
+another. Rows of measurements that are not run now keep their figures and dates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.result import ROOT, Result, Row
+from rllab.paths import write_atomically
+
+ROWS = ROOT / "docs" / "proof.json"
+PAGE = ROOT / "docs" / "proof.md"
+NOT_MEASUREMENTS = {"__init__", "__main__", "result"}
+HEADER = """# Proof
+
+What takes too long for every test run, measured by `python lab.py proof [NAME ...]`. Each row says when and
+where; a row that was not measured again keeps its date. The numbers behind the figures are in proof.json.
+
+| Measurement | Target | Figure | Verdict | Date | Took | Machine and versions |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def known() -> list[str]:
+    """List the measurements by the names of their scripts."""
+    names = (path.stem for path in Path(__file__).parent.glob("*.py"))
+    return sorted(name for name in names if name not in NOT_MEASUREMENTS)
+
+
+def measure_here(name: str) -> Row:
+    """Run one measurement in this process; one that breaks has failed, with its reason as the figure."""
+    script = importlib.import_module(f"benchmarks.{name}")
+    began = time.monotonic()
+    try:
+        result: Result = script.measure()
+    except Exception as error:  # noqa: BLE001 - whatever broke, the row has to say so
+        traceback.print_exc()
+        claim = (script.__doc__ or name).splitlines()[0]
+        result = Result(claim, "it finishes", f"{type(error).__name__}: {error}", passed=False)
+    return Row.of(name, result, seconds=time.monotonic() - began)
+
+
+def measure_apart(name: str) -> Row:
+    """Run one measurement in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "row.json"
+        command = [sys.executable, "-m", "benchmarks", "--into", str(answer), name]
+        status = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if answer.is_file():
+            return Row(**json.loads(answer.read_text("utf-8")))
+    lost = Result(f"{name} finishes", "it finishes", f"its process ended with status {status}", passed=False)
+    return Row.of(name, lost, seconds=0.0)
+
+
+def read_rows(path: Path) -> dict[str, Row]:
+    """Read the rows measured before."""
+    if not path.is_file():
+        return {}
+    return {row["name"]: Row(**row) for row in json.loads(path.read_text("utf-8"))}
+
+
+def cell(text: str) -> str:
+    """Write text into a table: no line break, no column sign."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def page(rows: dict[str, Row]) -> str:
+    """Render the rows as the table of docs/proof.md."""
+    lines = []
+    for name in sorted(rows):
+        row = rows[name]
+        verdict = "holds" if row.passed else "**fails**"
+        where = f"{row.machine}; {row.versions}; commit {row.commit}"
+        columns = [f"`{name}`: {row.claim}", row.target, row.figure, verdict, row.date, f"{row.seconds:.0f} s", where]
+        lines.append("| " + " | ".join(map(cell, columns)) + " |")
+    return HEADER + "\n".join(lines) + "\n"
+
+
+def keep(row: Row, *, rows_file: Path = ROWS, page_file: Path = PAGE) -> None:
+    """Put one row in place of its older self, and render the page."""
+    rows = read_rows(rows_file) | {row.name: row}
+    in_order = [asdict(rows[name]) for name in sorted(rows)]
+    write_atomically(rows_file, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(page_file, page(rows))
+
+
+def choose(names: list[str]) -> list[str]:
+    """Return the measurements to run; a name that is none of them ends the program with a sentence."""
+    for name in names:
+        if name not in known():
+            near = ", ".join(difflib.get_close_matches(name, known())) or ", ".join(known())
+            sys.exit(f"proof: there is no measurement {name!r}; did you mean {near}?")
+    return names or known()
+
+
+def main() -> int:
+    """Measure, keep each row as soon as it is there, and say whether all claims hold."""
+    parser = argparse.ArgumentParser(prog="lab.py proof", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known())}")
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    names = choose(options.names)
+    if options.into:
+        write_atomically(options.into, json.dumps(asdict(measure_here(names[0]))))
+        return 0
+    rows = []
+    for name in names:
+        print(f"\n== {name} ==", flush=True)
+        rows.append(measure_apart(name))
+        keep(rows[-1])
+        print(f"{name}: {'holds' if rows[-1].passed else 'FAILS'}: {rows[-1].figure}", flush=True)
+    return 0 if all(row.passed for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

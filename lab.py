@@ -1,0 +1,386 @@
+"""The door to the lab: `python lab.py` installs what is missing and opens the tour.
+
+    python lab.py                    make the environment, install, open notebooks/00_tour.ipynb
+    python lab.py setup              make the environment and install, no more
+    python lab.py test               install what the tests need, then run all of them
+    python lab.py doctor             say what is in place and what is missing
+    python lab.py proof [NAME ...]   run the long measurements and write docs/proof.md
+
+An environment that already has what is needed is used as it is; otherwise everything goes into
+.venv beside this file. Standard library only, so that a bare Python can run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from pathlib import Path
+from typing import TextIO
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "rllab-installed.json"
+SETTINGS = ROOT / ".lab" / "settings"
+SERVER_LOG = ROOT / ".lab" / "server.log"
+TOUR = "notebooks/00_tour.ipynb"
+OLDEST_PYTHON = (3, 11)
+# Without this JupyterLab opens with a question about news, over the corner of the first notebook.
+LAB_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+class TroubleError(Exception):
+    """A step failed; the message says in one sentence what happened and how to mend it."""
+
+
+# ---- what is needed, and what is there ------------------------------------------------------------
+
+
+def requirements(*extras: str) -> list[str]:
+    """Read from pyproject.toml what the package and the named extras need."""
+    import tomllib  # here: a Python too old to have it still gets the sentence about its age
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: 2.13.0+cpu gives (2, 13, 0)."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in numbers.group().split(".")) if numbers else ()
+
+
+def within(version: str, bounds: str) -> bool:
+    """Tell whether a version lies in bounds such as >=4.6,<5; pyproject.toml uses no other signs."""
+    found = release(version)
+    for bound in filter(None, bounds.split(",")):
+        floor = bound.strip().startswith(">=")
+        limit = release(bound.strip(" <>="))
+        if (found < limit) if floor else (found >= limit):
+            return False
+    return True
+
+
+def satisfied(requirement: str) -> bool:
+    """Tell whether this Python has what one line of the requirements asks for."""
+    name = re.split(r"[\s<>=]", requirement, maxsplit=1)[0]
+    try:
+        return within(importlib.metadata.version(name), requirement[len(name) :])
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def missing(*extras: str) -> list[str]:
+    """List what this Python lacks of the package's requirements and those of the extras."""
+    return [line for line in requirements(*extras) if not satisfied(line)]
+
+
+def on_hub() -> bool:
+    """Tell whether a JupyterHub started us: then its Lab is already open, with this Python."""
+    return "JUPYTERHUB_SERVICE_PREFIX" in os.environ
+
+
+# ---- installing -----------------------------------------------------------------------------------
+
+
+def venv_python() -> Path:
+    """Return where the Python of .venv lies on this system."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def install_key() -> str:
+    """Return a digest that changes when the requirements do."""
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def installed_extras() -> set[str] | None:
+    """Return the extras that .venv holds, or None where it is absent or out of date."""
+    try:
+        stamp = json.loads(STAMP.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    current = stamp["key"] == install_key() and venv_python().exists()
+    return set(stamp["extras"]) if current else None
+
+
+def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
+    """Run pip with the tested versions; show what it is at, and keep its words in a log."""
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["-c", str(ROOT / "constraints.txt"), *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        status = show_progress(command, file)
+    if status:
+        errors = [line[7:] for line in log.read_text("utf-8").splitlines() if line.startswith("ERROR: ")]
+        raise TroubleError(
+            f"pip could not install the packages ({errors[-1] if errors else 'no reason given'}): check the "
+            f"network and the disk, then run the same command again; pip's own words are in {log}"
+        )
+
+
+def show_progress(command: list[str], log: TextIO) -> int:
+    """Run a long command into a log; on a terminal show on one line which package it is at."""
+    live = sys.stdout.isatty()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            log.write(line)
+            if live and line.startswith(("Collecting", "Installing")):
+                print(f"\r  {line.strip()[:70]:<72}", end="", flush=True)
+    if live:
+        print(f"\r{'':<74}\r", end="", flush=True)
+    return process.returncode
+
+
+def quiet(*command: str) -> bool:
+    """Run a command without a word and tell whether it succeeded."""
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def make_venv() -> None:
+    """Make .venv with this Python, unless a working one is there."""
+    if venv_python().exists() and quiet(str(venv_python()), "-m", "pip", "--version"):
+        return
+    if not quiet(sys.executable, "-m", "venv", "--clear", str(VENV)):
+        raise TroubleError(
+            f"{VENV} could not be made: install Python's venv module (Debian and Ubuntu: apt-get install "
+            "python3-venv) or free some disk space, then run the same command again"
+        )
+
+
+def sources(options: argparse.Namespace) -> list[str]:
+    """Return pip's arguments for a folder of wheels, if one was named."""
+    if not options.wheelhouse:
+        return []
+    folder = Path(options.wheelhouse).resolve()
+    if not any(folder.glob("*.whl")):
+        raise TroubleError(f"--wheelhouse {folder} holds no wheels: README.md shows how to fill it")
+    return ["--no-index", "--find-links", str(folder)]
+
+
+def fill_venv(extras: set[str], options: argparse.Namespace) -> None:
+    """Install the package with its extras into .venv, and note what it holds."""
+    print(f"Installing into {VENV} (about 2 GB; some minutes the first time) ...", flush=True)
+    began = time.monotonic()
+    STAMP.unlink(missing_ok=True)
+    make_venv()
+    log = VENV / "install.log"
+    if options.torch_index:
+        pip_install(venv_python(), ["--index-url", options.torch_index, "torch"], log=log)
+    wanted = f"{ROOT}[{','.join(sorted(extras))}]"
+    pip_install(venv_python(), [*sources(options), "-e", wanted], log=log)
+    STAMP.write_text(json.dumps({"key": install_key(), "extras": sorted(extras)}), "utf-8")
+    print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+def fill_this_python(extras: tuple[str, ...], options: argparse.Namespace) -> None:
+    """Add to the Python that runs us only what it lacks."""
+    lacking = missing(*extras)
+    if on_hub() and not satisfied("rllab"):
+        lacking += ["-e", str(ROOT)]  # kernels of a hub's Lab do not inherit our PYTHONPATH
+    if lacking:
+        print("Installing " + ", ".join(lacking) + " ...", flush=True)
+        pip_install(sys.executable, [*sources(options), *lacking], log=ROOT / ".lab" / "install.log")
+
+
+def ready_python(options: argparse.Namespace, *extras: str) -> str:
+    """Return a Python that has what the package and the extras need, installing what is missing."""
+    if on_hub() or not missing():
+        fill_this_python(extras, options)
+        return sys.executable
+    held = installed_extras()
+    wanted = {"llm", *extras}
+    if held is None or not wanted <= held:
+        fill_venv(wanted | (held or set()), options)
+    return str(venv_python())
+
+
+# ---- running --------------------------------------------------------------------------------------
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that every command of the lab runs with."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    # libgomp's threads spin while they wait, which slows small models on busy machines many times over
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": path}
+
+
+def run(python: str, *arguments: str) -> int:
+    """Run Python in the root of the lab and return its exit status."""
+    return subprocess.run([python, *arguments], cwd=ROOT, env=environment(), check=False).returncode
+
+
+def write_settings(folder: Path) -> None:
+    """Write JupyterLab's defaults for the lab; what a user sets in Lab goes before them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "overrides.json").write_text(json.dumps(LAB_SETTINGS, indent=1), "utf-8")
+
+
+def free_port(first: int = 8888, count: int = 50) -> int:
+    """Return the first free port at or after Jupyter's own."""
+    for port in range(first, first + count):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise TroubleError(f"ports {first} to {first + count - 1} are all taken: close another Jupyter first")
+
+
+def has_screen() -> bool:
+    """Tell whether a browser window can open here."""
+    if os.name == "nt" or sys.platform == "darwin":
+        return True
+    seat = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
+    return seat and not os.environ.get("SSH_CONNECTION")
+
+
+def start_server(python: str, *, port: int, token: str) -> subprocess.Popen[bytes]:
+    """Start JupyterLab for this machine alone; what it has to say goes to a file."""
+    command = [python, "-m", "jupyterlab", "--no-browser", "--JupyterApp.answer_yes=True"]
+    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += [f"--ServerApp.root_dir={ROOT}", f"--LabApp.app_settings_dir={SETTINGS}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    variables = {**environment(), "JUPYTER_TOKEN": token}
+    with SERVER_LOG.open("w", encoding="utf-8") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT)
+
+
+def wait_for(server: subprocess.Popen[bytes], address: str, *, seconds: float = 90) -> None:
+    """Return when the server answers; say so if it ends or stays silent."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise TroubleError(f"JupyterLab did not start: {SERVER_LOG} says why, `python lab.py doctor` what is missing")
+
+
+def serve(python: str) -> int:
+    """Serve the tour until Ctrl-C; open the browser where there is a screen."""
+    port, token = free_port(), secrets.token_hex(16)
+    base = f"http://127.0.0.1:{port}"
+    address = f"{base}/lab/tree/{TOUR}?token={token}"
+    write_settings(SETTINGS)
+    server = start_server(python, port=port, token=token)
+    try:
+        wait_for(server, f"{base}/api")
+        print(f"\nThe lab is open. Ctrl-C closes it.\n\n    {address}\n", flush=True)
+        if has_screen():
+            webbrowser.open(address)
+        return server.wait()
+    except KeyboardInterrupt:
+        print("\nClosed.")
+        return 0
+    finally:
+        close(server)
+
+
+def close(server: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end, with its kernels; insist after ten seconds."""
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
+# ---- commands -------------------------------------------------------------------------------------
+
+
+def open_tour(options: argparse.Namespace) -> int:
+    """Install what is missing and open the tour."""
+    python = ready_python(options)
+    if on_hub():
+        print(f"This hub's Lab is open already: choose {TOUR} in the list of files at its left.")
+        return 0
+    return serve(python)
+
+
+def setup(options: argparse.Namespace) -> int:
+    """Install what is missing."""
+    print(f"Ready: {ready_python(options, 'llm')}")
+    return 0
+
+
+def test(options: argparse.Namespace) -> int:
+    """Install what the tests need and run all of them."""
+    return run(ready_python(options, "llm", "test"), "-m", "tests")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what is in place and what is missing."""
+    return run(ready_python(options), "-m", "rllab", "doctor")
+
+
+def proof(options: argparse.Namespace) -> int:
+    """Run the long measurements and write docs/proof.md."""
+    return run(ready_python(options, "llm", "test"), "-m", "benchmarks", *options.names)
+
+
+COMMANDS = {"open": open_tour, "setup": setup, "test": test, "doctor": doctor, "proof": proof}
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="lab.py", description=__doc__, formatter_class=raw)
+    add = parser.add_argument
+    add("command", nargs="?", default="open", choices=COMMANDS, help="what to do; open, if nothing is said")
+    add("names", nargs="*", metavar="NAME", help="proof: which measurements to run; all, if none is named")
+    add("--wheelhouse", metavar="DIR", help="install from this folder of wheels, without a network")
+    add("--torch-index", metavar="URL", help="the package index that torch comes from")
+    options = parser.parse_args(arguments)
+    if options.names and options.command != "proof":
+        parser.error(f"{options.command} takes no names: {' '.join(options.names)}")
+    return options
+
+
+def newer_python() -> str | None:
+    """Find a Python on this machine that is new enough to run the lab."""
+    names = ("python3.13", "python3.12", "python3.11", "python3.14")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; tell trouble in a sentence."""
+    if sys.version_info < OLDEST_PYTHON:
+        found = newer_python()
+        if found:
+            return subprocess.call([found, str(ROOT / "lab.py"), *arguments])
+        sys.exit("The lab needs Python 3.11 or newer: install it, then run this again.")
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended closes the server too
+    try:
+        return COMMANDS[options.command](options)
+    except TroubleError as trouble:
+        print(f"lab.py {options.command}: {trouble}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""How well a reward agrees: with labels, with the judge who gave them, with gold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rllab.errors import LabError, Stopped
+from rllab.evaluation import slices
+from rllab.maths.losses import bradley_terry_loss
+from rllab.preferences import Pair, SimulatedJudge, tokenize_pairs
+from rllab.records import Sequences
+from rllab.reward import Reward, RewardModel
+from rllab.worlds.world import World
+
+ROWS = 128  # of one pass
+BINS = 5
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pairs about which a reward is equally sure, and how often it is right about them."""
+
+    low: float
+    high: float
+    predicted: float  # mean probability that the reward gives to the response that it prefers
+    observed: float  # share of these pairs in which the label prefers it too
+    count: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What labels say of a reward."""
+
+    pairs: int
+    accuracy: float  # share of labels that the reward ranks alike; equal scores count half
+    standard_error: float
+    loss: float  # nats per pair; ln 2 = 0.693 is guessing
+    calibration: tuple[Bin, ...]
+
+    @property
+    def calibration_error(self) -> float:
+        """Return the mean distance of predicted and observed shares, each bin by its pairs."""
+        return sum(one.count * abs(one.predicted - one.observed) for one in self.calibration) / self.pairs
+
+
+@dataclass(frozen=True)
+class AgainstJudge:
+    """What the known taste of simulated judges says of a reward, without the luck of single labels."""
+
+    ceiling: float  # E[max(p, 1 - p)]: nobody can foresee more of the judges' labels
+    expected: float  # share of fresh labels on these pairs that the reward would rank alike
+
+
+@dataclass(frozen=True)
+class AgainstGold:
+    """What gold says of a reward over the same responses."""
+
+    pairs: float  # share of pairs of responses that both rank alike
+    rank_correlation: float  # Spearman's
+
+
+def agreement(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: threading.Event | None = None) -> Agreement:
+    """Compare a reward with labels; only labels that it was not fitted to tell how good it is."""
+    if not pairs:
+        raise LabError("pairs", 0, "give at least one labelled pair")
+    margin = margins(world, reward, pairs, stop=stop)
+    right = (margin > 0).double() + 0.5 * (margin == 0).double()
+    return Agreement(
+        pairs=len(pairs),
+        accuracy=float(right.mean()),
+        standard_error=float(right.std(unbiased=False)) / len(pairs) ** 0.5,
+        loss=float(bradley_terry_loss(margin, torch.zeros_like(margin)).mean()),
+        calibration=tuple(_bins(torch.sigmoid(margin.abs()), right)),
+    )
+
+
+def against_judges(
+    world: World,
+    reward: Reward,
+    pairs: Sequence[Pair],
+    judges: Mapping[str, SimulatedJudge],
+    *,
+    stop: threading.Event | None = None,
+) -> AgainstJudge:
+    """Compare a reward with what simulated judges, found by the pairs' `judge`, would say again and again."""
+    unknown = {pair.judge for pair in pairs} - judges.keys()
+    if unknown or not pairs:
+        raise LabError("judge", min(unknown, default="none"), "its taste is not known; give judges for all pairs")
+    batch = tokenize_pairs(world.policy, pairs, limit=world.max_new_tokens)
+    chosen, rejected = (
+        {name: one.utility(side) for name, one in judges.items()} for side in (batch.chosen, batch.rejected)
+    )
+    gaps = [
+        (chosen[pair.judge][row] - rejected[pair.judge][row]) / judges[pair.judge].noise
+        for row, pair in enumerate(pairs)
+    ]
+    likely = torch.sigmoid(torch.stack(gaps))  # of the verdict that was given
+    margin = margins(world, reward, pairs, stop=stop)
+    agreed = torch.where(margin > 0, likely, torch.where(margin < 0, 1 - likely, torch.full_like(likely, 0.5)))
+    return AgainstJudge(ceiling=float(torch.maximum(likely, 1 - likely).mean()), expected=float(agreed.mean()))
+
+
+def against_gold(world: World, reward: Reward, sequences: Sequences) -> AgainstGold:
+    """Compare the order that a reward gives to responses with gold's; only responses to one prompt are paired."""
+    if world.gold is None:
+        raise LabError("world", world.name, "it has no gold judge to compare with")
+    ours, gold = (one.score(sequences).total.double() for one in (reward, world.gold))
+    first, second = torch.triu_indices(len(sequences), len(sequences), offset=1)
+    signs = torch.sign(ours[first] - ours[second]), torch.sign(gold[first] - gold[second])
+    counted = (sequences.group[first] == sequences.group[second]) & (signs[1] != 0)
+    alike = (signs[0] == signs[1]).double() + 0.5 * (signs[0] == 0).double()
+    share = float(alike[counted].mean()) if bool(counted.any()) else float("nan")
+    return AgainstGold(pairs=share, rank_correlation=rank_correlation(ours, gold))
+
+
+def margins(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: threading.Event | None = None) -> Tensor:
+    """Return the log-odds that a reward gives to the chosen response of each pair, (N,).
+
+    A reward model is asked in the unit that it was fitted in; of any other reward the score itself is taken.
+    """
+    batch = tokenize_pairs(world.policy, pairs, limit=world.max_new_tokens)
+    found = []
+    for part in slices(len(batch), size=ROWS):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        some = batch.select(range(part.start, part.stop))
+        found.append(reward.score(some.chosen).total.double() - reward.score(some.rejected).total.double())
+    unit = reward.scale if isinstance(reward, RewardModel) else 1.0
+    return torch.cat(found) * unit
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """Return Spearman's rank correlation of two rows of numbers, (N,); equal numbers share their mean rank."""
+    both = torch.stack([_ranks(first), _ranks(second)])
+    return float(torch.corrcoef(both)[0, 1])
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Return the rank of each number, (N,)."""
+    _, place, count = torch.unique(values, return_inverse=True, return_counts=True)
+    last = count.cumsum(0).double()
+    ranks: Tensor = (last - (count - 1) / 2)[place]
+    return ranks
+
+
+def _bins(sure: Tensor, right: Tensor) -> list[Bin]:
+    """Sort pairs by how sure the reward is, from 0.5 to 1, into equal steps; empty ones are left out."""
+    edges = [0.5 + 0.5 * number / BINS for number in range(BINS + 1)]
+    place = ((sure - 0.5) * 2 * BINS).long().clamp(max=BINS - 1)
+    made = []
+    for number in range(BINS):
+        inside = place == number
+        if bool(inside.any()):
+            predicted, observed = float(sure[inside].mean()), float(right[inside].mean())
+            made.append(Bin(edges[number], edges[number + 1], predicted, observed, int(inside.sum())))
+    return made

@@ -1,0 +1,37 @@
+"""Recipes: how the models and data that ship with the lab are made from the grammars in the repository."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rllab.errors import LabError, nearest
+
+if TYPE_CHECKING:
+    from rllab.generation import Progress
+
+__all__ = ["build"]
+
+
+def build(name: str, *, seed: int = 0, stop: threading.Event | None = None, progress: Progress | None = None) -> Path:
+    """Make the data and models of a world from its grammar, and return the folder of its models."""
+    if name not in RECIPES:
+        raise LabError("world to build", name, f"there is no recipe for it; did you mean {nearest(name, RECIPES)}?")
+    return RECIPES[name](seed=seed, stop=stop, progress=progress)
+
+
+def _micro(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+    from rllab.build.micro import build_micro  # torch and transformers are imported when something is built
+
+    return build_micro(seed=seed, stop=stop, progress=progress)
+
+
+def _tales(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+    from rllab.build.tales import build_tales
+
+    return build_tales(seed=seed, stop=stop, progress=progress)
+
+
+RECIPES: dict[str, Callable[..., Path]] = {"micro": _micro, "tales": _tales}

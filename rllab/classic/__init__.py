@@ -1,0 +1,1 @@
+"""Reinforcement learning before language models: bandit, maze, cliff, tables, planning, old data."""

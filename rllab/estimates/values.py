@@ -1,0 +1,43 @@
+"""V of any states, by enumeration, by sampling and by the critic."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from rllab.errors import LabError
+from rllab.estimates.asked import WAYS, Asked
+from rllab.generation import Progress
+from rllab.objective import Estimate, Objective
+from rllab.worlds.world import World
+
+
+def estimate(
+    world: World,
+    prompt: str,
+    prefixes: Sequence[Sequence[int]],
+    kinds: Sequence[str],
+    *,
+    objective: Objective | None = None,
+    samples: int = 64,
+    seed: int = 0,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> list[Estimate]:
+    """Return V of the state after each prefix, in each of the ways asked for: all prefixes of the first way, then on.
+
+    The ways are `exact`, `monte-carlo` (`samples` continuations each) and `learned` (the world's critic, which
+    answers for the world's own objective alone).
+    """
+    asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, progress)
+    asked.check(prefixes)
+    check_kinds(kinds)
+    wanted = [tuple(prefix) for prefix in prefixes]
+    return [one for kind in kinds for one in WAYS[kind](asked, wanted)]
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Refuse a way that there is not."""
+    for kind in kinds:
+        if kind not in WAYS:
+            raise LabError("kind", kind, f"there are the ways {', '.join(WAYS)}")

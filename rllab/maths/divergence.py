@@ -1,0 +1,81 @@
+"""Compare next-token distributions: log-probs, entropy, exact KL and its estimators.
+
+Everything is in nats. ``logits`` carry the vocabulary in the last dimension, (…, V), and are
+already divided by the temperature. A logit of −inf is a token that cannot be chosen.
+"""
+
+import torch
+from torch import Tensor
+
+
+def selected_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Read the log-prob of each chosen token: log π(a|s) = z_a − log Σ_b exp z_b, in nats.
+
+    logits: (…, V), already shifted so that ``logits[..., t, :]`` is the distribution that
+    ``tokens[..., t]`` was drawn from. tokens: (…) long. Returns (…).
+    """
+    logprobs = torch.log_softmax(logits, dim=-1)
+    return logprobs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Measure the spread of each distribution: H(π) = −Σ_a π(a)·log π(a), in nats.
+
+    A token with logit −inf adds 0·log 0 = 0, in the value and in the gradient.
+    logits: (…, V). Returns (…), between 0 and log V.
+    """
+    logprobs = torch.log_softmax(logits, dim=-1)
+    possible = torch.where(logits == -torch.inf, torch.zeros_like(logprobs), logprobs)
+    return -(logprobs.exp() * possible).sum(dim=-1)
+
+
+def categorical_kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    """Measure KL(π‖π_ref) = Σ_a π(a)·(log π(a) − log π_ref(a)) exactly, in nats.
+
+    A token that π cannot choose adds 0; one that only π can choose makes the KL infinite.
+    logits, ref_logits: (…, V). Returns (…), never negative beyond rounding.
+    """
+    logprobs = torch.log_softmax(logits, dim=-1)
+    difference = logprobs - torch.log_softmax(ref_logits, dim=-1)
+    possible = torch.where(logits == -torch.inf, torch.zeros_like(difference), difference)
+    return (logprobs.exp() * possible).sum(dim=-1)
+
+
+# The three estimators below are Schulman's (2020, "Approximating KL Divergence"). All take the
+# policy that sampled the tokens first and estimate KL(π‖π_ref), in nats, position by position;
+# they know no mask, so clean padded inputs with masking.fill before k3 meets its exp. With
+# d = log π(a) − log π_ref(a), a ~ π. As a *value* and as a *loss* they are different things:
+#
+#     estimator          mean under π       gradient of the mean, samples held fixed
+#     k1 = d             KL(π‖π_ref)        0: no penalty at all
+#     k2 = d²/2          near KL            the gradient of KL(π‖π_ref)
+#     k3 = e^{−d}−1+d    KL(π‖π_ref)        the gradient of KL(π_ref‖π), the other direction
+
+
+def kl_k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """Estimate KL(π‖π_ref) by k1 = log π(a) − log π_ref(a): unbiased, noisy, any sign.
+
+    logprobs: (…) of tokens sampled from π; ref_logprobs: (…) of the same tokens. Nats.
+    Use it in the reward; differentiated as a loss its expected gradient is 0.
+    """
+    return logprobs - ref_logprobs
+
+
+def kl_k2(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """Estimate KL(π‖π_ref) by k2 = (log π(a) − log π_ref(a))²/2: biased, never negative.
+
+    logprobs: (…) of tokens sampled from π; ref_logprobs: (…) of the same tokens. Nats.
+    Differentiated as a loss it gives the exact gradient of KL(π‖π_ref) in expectation.
+    """
+    return (logprobs - ref_logprobs).square() / 2
+
+
+def kl_k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """Estimate KL(π‖π_ref) by k3 = ρ − 1 − log ρ with ρ = π_ref(a)/π(a): unbiased, ≥ 0.
+
+    logprobs: (…) of tokens sampled from π; ref_logprobs: (…) of the same tokens. Nats.
+    GRPO (Shao et al. 2024) differentiates it as a loss; what that follows in expectation is
+    the gradient of KL(π_ref‖π).
+    """
+    log_rho = ref_logprobs - logprobs
+    return torch.expm1(log_rho) - log_rho

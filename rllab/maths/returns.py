@@ -1,0 +1,143 @@
+"""Turn scores into rewards per token, and rewards into returns and advantages.
+
+Time: the reward r_t and the value V(s_t) of column t belong to the action y_t and to the
+state *before* it; choosing y_t leads to s_{t+1}. The value after a row's last column is 0
+where the response ended, and ``bootstrap[b]`` where it was cut by the length limit:
+
+    column t        0      1      2      3      4      after
+    row 0  V      V(s0)  V(s1)  V(s2)    ·      ·      0             ended at column 2
+    row 1  V      V(s0)  V(s1)  V(s2)  V(s3)  V(s4)    bootstrap[1]  cut after column 4
+
+Columns that do not count are transparent: the recursion passes over them, and what they hold
+never matters. All outputs are 0 there.
+"""
+
+import torch
+from torch import Tensor
+
+from rllab.errors import LabError
+from rllab.maths.divergence import kl_k1
+from rllab.maths.masking import fill, last_index
+
+
+def token_rewards(
+    scores: Tensor,
+    logprobs: Tensor,
+    ref_logprobs: Tensor,
+    mask: Tensor,
+    *,
+    kl_coef: float,
+) -> Tensor:
+    """Join score and KL penalty: r_t = score_t − β·(log π(a_t|s_t) − log π_ref(a_t|s_t)).
+
+    Stiennon et al. 2020; β is ``kl_coef`` in reward per nat. Scores of shape (B,) are paid at
+    each row's last position that counts (a row without one is paid nothing); scores of shape
+    (B, T) are taken as they are:
+
+        scores (B,)     2.0    kl_coef 0        r   0.0  0.0  2.0   ·    ·
+                       −1.0                         0.0  0.0  0.0  0.0 −1.0
+
+    logprobs, ref_logprobs, mask: (B, T). Returns (B, T), 0 where the mask is off.
+    Raises LabError when the scores have another shape.
+    """
+    clean = fill(logprobs, mask, name="logprobs"), fill(ref_logprobs, mask, name="ref_logprobs")
+    return charge_kl(_paid(scores, mask), kl_k1(*clean), mask, kl_coef=kl_coef)
+
+
+def charge_kl(rewards: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
+    """Take the price of divergence off the rewards: r_t − β·KL_t, whatever estimated KL_t.
+
+    rewards, kl (nats), mask: (B, T). Returns (B, T), 0 where the mask is off.
+    """
+    return fill(rewards, mask, name="rewards") - kl_coef * fill(kl, mask, name="kl")
+
+
+def _paid(scores: Tensor, mask: Tensor) -> Tensor:
+    """Place the scores on their columns, (B, T)."""
+    if scores.shape == mask.shape:
+        return fill(scores, mask, name="scores")
+    if scores.shape != mask.shape[:1]:
+        remedy = f"give one score per row, {tuple(mask.shape[:1])}, or per token, {tuple(mask.shape)}"
+        raise LabError("shape of scores", tuple(scores.shape), remedy)
+    columns = torch.arange(mask.shape[-1], device=mask.device)
+    is_last = columns == last_index(mask).unsqueeze(-1)  # (B, T)
+    return fill(scores.unsqueeze(-1).expand(mask.shape), is_last)
+
+
+def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """Sum what is still to come: G_t = Σ_{k≥t} γ^{k−t}·r_k = r_t + γ·G_{t+1}.
+
+    rewards, mask: (B, T). Returns (B, T), 0 where the mask is off.
+    """
+    counts = mask.bool()
+    clean = fill(rewards, mask, name="rewards")
+    running = torch.zeros_like(clean[..., 0]) if clean.shape[-1] else clean.sum(-1)
+    columns = []
+    for t in reversed(range(clean.shape[-1])):
+        running = torch.where(counts[..., t], clean[..., t] + gamma * running, running)
+        columns.append(running)
+    return fill(_restack(columns, clean), mask)
+
+
+def td_errors(
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    *,
+    gamma: float,
+    bootstrap: Tensor | None = None,
+) -> Tensor:
+    """Measure each step's surprise: δ_t = r_t + γ·V(s_{t+1}) − V(s_t).
+
+    Sutton 1988. With the true V it is the advantage itself, as the transition to s_{t+1} is
+    deterministic. After the last position V is 0, or ``bootstrap`` where a row was cut.
+
+    rewards, values, mask: (B, T); bootstrap: (B,), 0 for the rows that ended; None = all ended.
+    Returns (B, T), 0 where the mask is off.
+    """
+    clean_rewards = fill(rewards, mask, name="rewards")
+    clean_values = fill(values, mask, name="values")
+    following = _next_values(clean_values, mask, bootstrap)
+    return fill(clean_rewards + gamma * following - clean_values, mask)
+
+
+def gae(
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    *,
+    gamma: float,
+    lam: float,
+    bootstrap: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Blend TD errors over time: Â_t = Σ_l (γλ)^l·δ_{t+l}; returns Â_t + V(s_t) besides.
+
+    Schulman et al. 2016 (GAE). λ=0 gives the TD error, λ=1 the return minus the value; the
+    second result is the λ-return that the critic is fitted to. Nothing is whitened here.
+
+    rewards, values, mask: (B, T); bootstrap: (B,), 0 for the rows that ended; None = all ended.
+    Returns (advantages, returns), both (B, T) and 0 where the mask is off.
+    """
+    deltas = td_errors(rewards, values, mask, gamma=gamma, bootstrap=bootstrap)
+    advantages = discounted_returns(deltas, mask, gamma=gamma * lam)
+    returns = fill(advantages + fill(values, mask), mask)
+    return advantages, returns
+
+
+def _next_values(values: Tensor, mask: Tensor, bootstrap: Tensor | None) -> Tensor:
+    """Find V(s_{t+1}) for every column: the value at the next position that counts, (B, T)."""
+    counts = mask.bool()
+    following = values.new_zeros(values.shape[:-1]) if bootstrap is None else bootstrap
+    if following.shape != values.shape[:-1]:
+        remedy = f"give one value per row, {tuple(values.shape[:-1])}"
+        raise LabError("shape of bootstrap", tuple(following.shape), remedy)
+    columns = []
+    for t in reversed(range(values.shape[-1])):
+        columns.append(following)
+        following = torch.where(counts[..., t], values[..., t], following)
+    return _restack(columns, values)
+
+
+def _restack(backwards: list[Tensor], like: Tensor) -> Tensor:
+    """Join columns collected from the last to the first into the shape of ``like``."""
+    return torch.stack(backwards[::-1], dim=-1) if backwards else torch.zeros_like(like)

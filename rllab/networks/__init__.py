@@ -1,0 +1,1 @@
+"""Neural networks in transformers' format, and the one way to run them over prompts and responses."""

@@ -1,0 +1,75 @@
+"""Credit along one response: what was paid, each token's TD error, and the advantage that is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT
+from rllab.plots.text import esc
+from rllab.plots.theme import colour, figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def credit_bars(
+    tokens: Sequence[str],
+    *,
+    rewards: Sequence[float],
+    deltas: Sequence[float],
+    advantages: Sequence[float],
+    exact: Sequence[float] = (),
+    selected: int,
+) -> go.Figure:
+    """Draw reward (dots), TD error (bars) and GAE (line) of each token; the true advantage dotted where it is known."""
+    low, high = span([*rewards, *deltas, *advantages, *exact], around=0.0, least=0.4)
+    labels = [EndLabel("GAE", advantages[-1], "policy"), EndLabel("\u25cf r", rewards[-1], "reward")]
+    traces = [
+        _bars(deltas),
+        _trace("r, the reward", rewards, "markers", "reward", size=9),
+        _trace("GAE", advantages, "lines+markers", "policy", size=6),
+    ]
+    if exact:
+        traces.append(_trace("A exact", exact, "lines", "ink", dash="dot"))
+        labels.append(EndLabel("A exact", exact[-1], "ink"))
+    shown = list(range(0, len(tokens), max(1, -(-len(tokens) // MOST_NAMES))))
+    here = {"type": "rect", "x0": selected - 0.5, "x1": selected + 0.5, "yref": "paper", "y0": 0, "y1": 1}
+    layout = {
+        "height": HEIGHT,
+        "bargap": 0.4,
+        "xaxis": {"tickvals": shown, "ticktext": [esc(tokens[at], limit=10) for at in shown], "tickangle": 0},
+        "yaxis": {"range": [low, high]},
+        "shapes": [here | {"layer": "below", "line": {"width": 1, "color": colour("edge")}}]
+        if 0 <= selected < len(tokens)
+        else [],
+    } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
+    return figure(traces, x="token", y="reward", layout=layout)
+
+
+def _bars(deltas: Sequence[float]) -> dict[str, Any]:
+    colours = [colour("up" if delta > 0 else "down") for delta in deltas]
+    return {
+        "type": "bar",
+        "name": "TD error \u03b4",
+        "x": list(range(len(deltas))),
+        "y": list(deltas),
+        "marker": {"color": colours},
+        "hovertemplate": "\u03b4 %{y:.3f}<extra></extra>",
+    }
+
+
+def _trace(
+    name: str, values: Sequence[float], mode: str, role: str, *, size: int = 5, dash: str = "solid"
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "name": name,
+        "mode": mode,
+        "x": list(range(len(values))),
+        "y": list(values),
+        "line": {"color": colour(role), "width": 2, "dash": dash},
+        "marker": {"color": colour(role), "size": size},
+        "hovertemplate": "%{y:.3f}",
+    }

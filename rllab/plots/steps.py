@@ -1,0 +1,112 @@
+"""Curves over the states of one line of text: the prompt alone, then the text up to and with each token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.text import esc
+from rllab.plots.theme import colour, figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 220  # pixels of the whole picture
+PLOT_HEIGHT = HEIGHT - 66.0  # what is left without the axis
+MOST_NAMES = 12  # token names under the axis
+HOVER = "%{y:.3f}"
+STATE_AXIS = "state: the text up to and with this token"
+
+
+def openness(
+    tokens: Sequence[str], *, entropies: Sequence[float], surprises: Sequence[float], selected: int
+) -> go.Figure:
+    """Draw how open each state is and how surprising the token was that was written there (nats).
+
+    `entropies` has one number per state (T+1, not a number where nothing can follow), `surprises` one per
+    token (T): the token written in state t stands at state t.
+    """
+    line = curve(entropies, name="entropy", role="policy")
+    dots = _dots(surprises, first=0, name="surprise of the token written", role="ink")
+    labels = [
+        EndLabel("entropy", last_number(entropies), "policy"),
+        EndLabel("\u25cf surprise", last_number(surprises), "ink"),
+    ]
+    layout = over_states(tokens, selected, [*entropies, *surprises], labels)
+    return figure([line, dots], x=STATE_AXIS, y="nats", layout=layout)
+
+
+def promise(
+    tokens: Sequence[str], *, prefix_scores: Sequence[float], reward: str, values: Sequence[float], selected: int
+) -> go.Figure:
+    """Draw what the reward says of each prefix (dots) and what the critic expects in each state (line).
+
+    `prefix_scores` has one number per token (T): the text up to and with token t stands at state t+1.
+    `values` has one per state (T+1), or none where the critic is not looked at yet.
+    """
+    traces, labels = [], []
+    if values:
+        traces.append(curve(values, name="V learned", role="value"))
+        labels.append(EndLabel("V learned", last_number(values), "value"))
+    traces.append(_dots(prefix_scores, first=1, name=f"{reward} on the text so far", role="reward"))
+    labels.append(EndLabel(f"\u25cf {reward}", last_number(prefix_scores), "reward"))
+    layout = over_states(tokens, selected, [*prefix_scores, *values], labels)
+    return figure(traces, x=STATE_AXIS, y="reward", layout=layout)
+
+
+def over_states(
+    tokens: Sequence[str], selected: int, numbers: Sequence[float], labels: Sequence[EndLabel]
+) -> dict[str, Any]:
+    """Return the layout over states: their names, a line at the selected one, zero, names at the lines' ends."""
+    low, high = span(numbers, around=0.0, least=0.5)
+    names = ["prompt", *tokens]
+    shown = list(range(0, len(names), math.ceil(len(names) / MOST_NAMES)))
+    here = {"type": "line", "x0": selected, "x1": selected, "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "layer": "below"}
+    return {
+        "height": HEIGHT,
+        "xaxis": {
+            "tickvals": shown,
+            "ticktext": [esc(names[at], limit=10) for at in shown],
+            "tickangle": 0,
+            "range": [-0.3, max(len(names) - 1, 1) + 0.3],
+        },
+        "yaxis": {"range": [low, high]},
+        "shapes": [
+            here | {"line": {"color": colour("edge"), "width": 2}},
+            zero | {"line": {"color": colour("line"), "width": 1}},
+        ],
+    } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
+
+
+def curve(values: Sequence[float], *, name: str, role: str) -> dict[str, Any]:
+    """Return a line over the states 0, 1, ..."""
+    return {
+        "type": "scatter",
+        "x": list(range(len(values))),
+        "y": list(values),
+        "name": esc(name),
+        "mode": "lines+markers" if len(values) <= 2 * MOST_NAMES else "lines",
+        "line": {"color": colour(role), "width": 2},
+        "marker": {"color": colour(role), "size": 5},
+        "hovertemplate": HOVER,
+    }
+
+
+def _dots(values: Sequence[float], *, first: int, name: str, role: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": list(range(first, first + len(values))),
+        "y": list(values),
+        "name": esc(name),
+        "mode": "markers",
+        "marker": {"color": colour(role), "size": 8},
+        "hovertemplate": HOVER,
+    }
+
+
+def last_number(values: Sequence[float]) -> float:
+    """Return the last number that is one."""
+    return next((value for value in reversed(values) if math.isfinite(value)), math.nan)

@@ -1,0 +1,185 @@
+"""Monte Carlo: what a state is worth, from many continuations written by the policy itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rllab.errors import LabError, Stopped
+from rllab.evaluation import slices
+from rllab.generation import Progress, check_room
+from rllab.maths.returns import charge_kl, discounted_returns
+from rllab.objective import Estimate, Objective
+from rllab.policy import Policy
+from rllab.records import Sequences
+from rllab.truth.continuations import Written, rows_at_once, write_on
+from rllab.truth.levels import responses_to
+from rllab.truth.payments import paid_along
+from rllab.truth.prefixes import check_prefix, horizon_of, is_over
+from rllab.worlds.world import World
+
+SCORED_AT_ONCE = 4096  # responses
+
+
+def monte_carlo(
+    world: World,
+    prompt: str,
+    prefixes: Sequence[Sequence[int]],
+    *,
+    samples: int,
+    seed: int,
+    objective: Objective | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> list[Estimate]:
+    """Estimate the value of the state after each prefix from `samples` continuations of it.
+
+    Random numbers are common: sample j draws its token t by the same numbers behind every prefix. So two
+    prefixes of one response, or two actions after the same prefix, can be compared sample by sample. Each
+    estimate by itself is as random as it says. Texts that come to agree go on alike: where a sample writes just
+    the token that leads to another of the prefixes, that one's continuation is taken and not written again.
+    """
+    task = _Task.of(world, prompt, objective or world.objective, seed=seed, stop=stop)
+    _check(task, prefixes, samples=samples)
+    family = Family.of(task, [tuple(prefix) for prefix in prefixes])
+    returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # behind a response that is over comes nothing
+    parts, done = list(_parts(task, prefixes, samples)), 0
+    for some, part in parts:
+        _fill(returns[:, part], task, family, some, part)
+        done += len(some) * (part.stop - part.start)
+        if progress is not None:
+            progress(done, sum(len(one) * (rows.stop - rows.start) for one, rows in parts), "continuations")
+    return [sample_mean(row, task.objective) for row in returns]
+
+
+def sample_mean(returns: Tensor, objective: Objective) -> Estimate:
+    """Return mean and standard error of independent returns (N,); of a single one the error is not known (nan)."""
+    n = len(returns)
+    error = float(returns.std() / n**0.5) if n > 1 else float("nan")
+    return Estimate(float(returns.mean()), error, n, "monte-carlo", objective, tuple(returns.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What stays the same over all parts of the work."""
+
+    world: World
+    prompt: str
+    ids: Sequence[int]  # of the prompt
+    horizon: int  # tokens
+    objective: Objective
+    seed: int
+    stop: threading.Event | None
+
+    @classmethod
+    def of(cls, world: World, prompt: str, objective: Objective, *, seed: int, stop: threading.Event | None) -> _Task:
+        """Read the prompt, and find how long a response may be."""
+        ids = world.policy.encode(prompt)
+        check_room(world.policy, [ids], max_new_tokens=1)
+        return cls(world, prompt, ids, horizon_of(world, ids), objective, seed, stop)
+
+    @property
+    def policies(self) -> list[Policy]:
+        """Return who writes, and the reference where its log-probs are asked for."""
+        policy, reference = self.world.policy, self.objective.reference
+        same = self.objective.kl_coef == 0.0 or reference.weights is policy.weights
+        return [policy] if same else [policy, reference]
+
+
+def _check(task: _Task, prefixes: Sequence[Sequence[int]], *, samples: int) -> None:
+    """Refuse what cannot be sampled."""
+    if samples < 1:
+        raise LabError("samples", samples, "draw at least one continuation of each prefix")
+    for prefix in prefixes:
+        check_prefix(task.world.policy, prefix, horizon=task.horizon)
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Which prefixes lead to which others by one token, and what is paid for that token."""
+
+    prefixes: Sequence[tuple[int, ...]]
+    followers: Sequence[Mapping[int, int]]  # of each prefix: token -> number of the prefix it leads to
+    paid: Sequence[float]  # for the last token of each prefix that follows another; 0 for the others
+
+    @classmethod
+    def of(cls, task: _Task, prefixes: Sequence[tuple[int, ...]]) -> Family:
+        """Find who follows whom."""
+        places: dict[tuple[int, ...], list[int]] = {}  # a prefix may be asked for twice
+        for place, prefix in enumerate(prefixes):
+            places.setdefault(prefix, []).append(place)
+        followers: list[dict[int, int]] = [{} for _ in prefixes]
+        for prefix, (place, *_) in places.items():
+            for parent in places.get(prefix[:-1], []) if prefix else []:
+                followers[parent][prefix[-1]] = place
+        led = sorted({child for some in followers for child in some.values()})
+        paid = [0.0] * len(prefixes)
+        if led:
+            rows = [prefixes[place] for place in led]
+            along = paid_along(task.objective, task.world.policy, task.prompt, rows, horizon=task.horizon)
+            for place, row in zip(led, along, strict=True):
+                paid[place] = float(row[len(prefixes[place]) - 1])
+        return cls(prefixes, followers, paid)
+
+
+def _parts(task: _Task, prefixes: Sequence[Sequence[int]], samples: int) -> Iterator[tuple[list[int], slice]]:
+    """Cut the work into prefixes and samples that fit into memory together, the longest prefixes first."""
+    policy = task.world.policy
+    unfinished = [n for n, one in enumerate(prefixes) if not is_over(one, eos=policy.eos_id, horizon=task.horizon)]
+    unfinished.sort(key=lambda number: -len(prefixes[number]))
+    size = rows_at_once(policy, width=len(task.ids) + task.horizon)
+    for part in slices(samples, size=size):
+        for some in slices(len(unfinished), size=max(1, size // (part.stop - part.start))):
+            yield unfinished[some], part
+
+
+def _fill(returns: Tensor, task: _Task, family: Family, some: Sequence[int], part: slice) -> None:
+    """Write some samples behind some prefixes, longest first, and put what each brings into `returns`."""
+    written = write_on(
+        task.policies,
+        task.ids,
+        [family.prefixes[number] for number in some],
+        samples=part,
+        seed=task.seed,
+        horizon=task.horizon,
+        temperature=task.objective.temperature,
+        known=[family.followers[number] for number in some],
+        stop=task.stop,
+    )
+    whole = _returns_to_go(task, written)  # (n, horizon)
+    count, kl_coef, gamma = part.stop - part.start, task.objective.kl_coef, task.objective.gamma
+    for place, number in enumerate(some):
+        rows, t = slice(place * count, (place + 1) * count), len(family.prefixes[number])
+        returns[number] = whole[rows, t]
+        for token, child in family.followers[number].items():
+            led = written.known[rows].cpu() & (written.tokens[rows, t].cpu() == token)
+            paid = family.paid[child] - kl_coef * written.gap[rows, t].double().cpu()
+            returns[number] = torch.where(led, paid + gamma * returns[child], returns[number])
+
+
+def _returns_to_go(task: _Task, written: Written) -> Tensor:
+    """Return what each response that was written to its end brings from each token on, (n, horizon) float64."""
+    returns = torch.zeros(written.tokens.shape, dtype=torch.float64)
+    rows = (~written.known).nonzero()[:, 0]
+    rows = rows[written.lengths[rows].argsort()]  # of like lengths together, so that little padding is read
+    for some in rows.split(SCORED_AT_ONCE):
+        if task.stop is not None and task.stop.is_set():
+            raise Stopped
+        lengths, width = written.lengths[some].cpu(), int(written.lengths[some].max())
+        sequences = _laid_out(task, written.tokens[some, :width].cpu(), lengths)
+        paid, gap = task.objective.score(sequences).per_token.double(), written.gap[some, :width].double()
+        mask, settings = sequences.response_mask, task.objective
+        rewards = charge_kl(paid, gap, mask, kl_coef=settings.kl_coef)
+        returns[some.cpu(), :width] = discounted_returns(rewards, mask, gamma=settings.gamma).cpu()
+    return returns
+
+
+def _laid_out(task: _Task, tokens: Tensor, lengths: Tensor) -> Sequences:
+    """Lay out responses (n, T) with their texts."""
+    policy = task.world.policy
+    ids = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
+    return responses_to(task.prompt, policy, tokens, lengths=lengths, texts=tuple(map(policy.decode, ids)))

@@ -1,0 +1,181 @@
+"""The exact tree of one prompt: every response that a policy can write, and what each state is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from rllab.errors import LabError
+from rllab.objective import Estimate, Objective
+from rllab.policy import Policy
+from rllab.records import Scores, Sequences
+from rllab.truth.backup import paid_edges, reached, sums_along
+from rllab.truth.best_of import BestOf, best_of_law
+from rllab.truth.gradient import policy_gradient
+from rllab.truth.levels import Level
+from rllab.truth.optimum import Optimum, soft_optimum
+from rllab.truth.reading import read
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """V, Q, A and pi at every state behind a prompt, for a policy and an objective, in float64.
+
+    A prefix is a tuple of response token ids, () the prompt alone. Q, A and pi are (vocabulary,) in token order;
+    an action that is cut away has probability 0 and no value (nan).
+    """
+
+    policy: Policy
+    weights: object  # the policy's weights that the tree speaks of
+    prompt: str
+    objective: Objective
+    top_k: int  # 0: nothing is cut
+    levels: tuple[Level, ...]
+    ref_logprobs: tuple[Tensor, ...]  # (N, K) nats
+    rewards: tuple[Tensor, ...]  # (N, K): what is paid for each action, without the KL
+    q: tuple[Tensor, ...]  # (N, K)
+    v: tuple[Tensor, ...]  # (N,)
+    leaves: Sequences
+    scores: Scores  # of the leaves
+
+    @property
+    def label(self) -> str:
+        """Say what kind of truth this is."""
+        return "exact" if self.top_k == 0 else f"exact under top-k {self.top_k}"
+
+    @property
+    def J(self) -> float:
+        """Return what the policy can expect from the prompt on."""
+        return float(self.v[0])
+
+    @property
+    def states(self) -> int:
+        """Return the number of states in which a token is chosen."""
+        return sum(len(level.actions) for level in self.levels)
+
+    def V(self, prefix: Sequence[int]) -> float:
+        """Return the value of the state after a prefix; 0 where the response is over."""
+        depth, row = self._find(prefix)
+        return 0.0 if row is None else float(self.v[depth][row])
+
+    def Q(self, prefix: Sequence[int]) -> Tensor:
+        """Return the value of each action after a prefix, (vocabulary,)."""
+        depth, row = self._state(prefix)
+        return self._in_token_order(depth, row, self.q[depth][row], fill=float("nan"))
+
+    def A(self, prefix: Sequence[int]) -> Tensor:
+        """Return the advantage of each action after a prefix, Q - V, (vocabulary,)."""
+        return self.Q(prefix) - self.V(prefix)
+
+    def pi(self, prefix: Sequence[int]) -> Tensor:
+        """Return the probability of each action after a prefix, (vocabulary,)."""
+        depth, row = self._state(prefix)
+        return self._in_token_order(depth, row, self.levels[depth].logprobs[row].exp(), fill=0.0)
+
+    def estimate(self, prefix: Sequence[int]) -> Estimate:
+        """Return the value of a state with what has to be said about it."""
+        return Estimate(self.V(prefix), 0.0, len(self.leaves), "exact", self.objective)
+
+    def gradient(self) -> Tensor:
+        """Return the exact gradient of J, flat, in the policy's trainable parameters in their own order."""
+        if self.policy.weights is not self.weights:
+            raise LabError("tree", self.prompt, "the policy has changed since this tree was made; make a new one")
+        return policy_gradient(self.policy, self.prompt, self.levels, self.slopes(), objective=self.objective)
+
+    def slopes(self) -> list[Tensor]:
+        """Return the derivative of J in the log-probs as the policy gradient has it: gamma^t Pr(s) pi(a|s) A(s,a)."""
+        gamma = self.objective.gamma
+        return [
+            gamma**depth * (reach[:, None] + level.logprobs).exp() * (q - v[:, None])
+            for depth, (level, reach, q, v) in enumerate(zip(self.levels, self.reach, self.q, self.v, strict=True))
+        ]
+
+    @cached_property
+    def reach(self) -> list[Tensor]:
+        """Return the log-prob of being in each state, (N,) for each level."""
+        return reached(self.levels, [level.logprobs for level in self.levels])
+
+    @cached_property
+    def leaf_logprobs(self) -> Tensor:
+        """Return the log-prob of each response, (L,)."""
+        return sums_along(self.levels, [level.logprobs for level in self.levels])
+
+    @cached_property
+    def leaf_returns(self) -> Tensor:
+        """Return what each response brings from the prompt on, KL and discount included, (L,)."""
+        gamma = self.objective.gamma
+        return sums_along(self.levels, [gamma**depth * edge for depth, edge in enumerate(self.paid)])
+
+    @cached_property
+    def paid(self) -> list[Tensor]:
+        """Return reward minus the price of KL for each action, (N, K) for each level."""
+        return paid_edges(self.levels, self.rewards, self.ref_logprobs, kl_coef=self.objective.kl_coef)
+
+    def variance_by_token(self) -> Tensor:
+        """Return gamma^2t E[A_t^2] for each token, (T,): they add up to the variance of the return."""
+        gamma, shares = self.objective.gamma, []
+        for depth, (level, reach, q, v) in enumerate(zip(self.levels, self.reach, self.q, self.v, strict=True)):
+            surprise = (q - v[:, None]).square()
+            shares.append(gamma ** (2 * depth) * ((reach[:, None] + level.logprobs).exp() * surprise).sum())
+        return torch.stack(shares)
+
+    def kl(self, other: Policy | Optimum) -> float:
+        """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached."""
+        theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other)
+        return sum(
+            float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - one)).nansum())
+            for reach, level, one in zip(self.reach, self.levels, theirs, strict=True)
+        )
+
+    def leaf_logprobs_of(self, other: Policy) -> Tensor:
+        """Return another policy's log-prob of each response, (L,)."""
+        return sums_along(self.levels, self._logprobs_of(other))
+
+    def optimum(self, beta: float | None = None) -> Optimum:
+        """Return the best policy for reward minus beta KL; without a beta, that of the objective."""
+        chosen = self.objective.kl_coef if beta is None else beta
+        if not chosen > 0:
+            raise LabError("beta", chosen, "without a price for KL no best policy has a spread; give a number above 0")
+        return soft_optimum(self.levels, self.rewards, self.ref_logprobs, beta=chosen, gamma=self.objective.gamma)
+
+    def best_of(self, n: int) -> BestOf:
+        """Return the law of the best of n responses by the score of the whole text."""
+        return best_of_law(self.leaf_logprobs, self.scores.total.double().cpu(), n=n)
+
+    def _logprobs_of(self, other: Policy) -> Sequence[Tensor]:
+        """Return another policy's log-probs of the actions, (N, K) for each level."""
+        ids, temperature = self.policy.encode(self.prompt), self.objective.temperature
+        return read(other, ids, self.levels, temperature=temperature)
+
+    def _find(self, prefix: Sequence[int]) -> tuple[int, int | None]:
+        """Return level and row of a prefix; the row is None where the response is over."""
+        row: int | None = 0
+        for depth, token in enumerate(prefix):
+            column = [] if row is None else (self.levels[depth].actions[row] == token).nonzero()[:, 0].tolist()
+            if row is None or not column:
+                raise LabError("prefix", tuple(prefix), f"it leaves the tree at token {depth + 1}: {self._why(row)}")
+            child = int(self.levels[depth].child[row, column[0]])
+            row = child if child >= 0 else None
+        return len(prefix), row
+
+    def _state(self, prefix: Sequence[int]) -> tuple[int, int]:
+        """Return level and row of a prefix behind which a token can still be chosen."""
+        depth, row = self._find(prefix)
+        if row is None:
+            raise LabError("prefix", tuple(prefix), "the response is over there, so no action is left to value")
+        return depth, row
+
+    def _why(self, row: int | None) -> str:
+        """Say why there is nothing behind a row."""
+        if row is None:
+            return "the response was over before"
+        return "no action has that id" if self.top_k == 0 else f"only the {self.top_k} likeliest tokens are kept"
+
+    def _in_token_order(self, depth: int, row: int, values: Tensor, *, fill: float) -> Tensor:
+        """Put the values (K,) of a state's actions at their token ids, (vocabulary,)."""
+        whole = torch.full((self.policy.vocabulary,), fill, dtype=torch.float64)
+        return whole.index_copy(0, self.levels[depth].actions[row], values)

@@ -1,0 +1,83 @@
+"""The critic: a network of its own that reads V(s_t) off every state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from rllab.networks.forward import copy_sharing_frozen, state_scalars, without_dropout
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from rllab.networks.forward import Trunk
+    from rllab.records import Sequences
+
+
+class ValueFunction(Protocol):
+    """What the lab asks of a critic."""
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return V at the states s_0..s_T, (B, T+1)."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what an optimizer may change."""
+        ...
+
+    def copy(self) -> ValueFunction:
+        """Return a critic of its own with the same weights."""
+        ...
+
+
+class Critic:
+    """A trunk of its own with one number per state; the head starts at zero, so V = 0 before training.
+
+    The trunk is not shared with the policy: a critic that learns must not move the policy.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, trunk: Trunk | None = None) -> None:
+        self.model = without_dropout(model)
+        self.trunk = trunk  # frozen blocks that are run once for all networks that share them
+
+    @classmethod
+    def beside(cls, trunk: PreTrainedModel, model: PreTrainedModel) -> Critic:
+        """Make a critic whose trunk starts as another model's, with a zero head; a table is a head alone."""
+        head = list(model.get_submodule("score").parameters())
+        if head:
+            model.base_model.load_state_dict(trunk.base_model.state_dict())
+        for parameter in head or model.parameters():
+            nn.init.zeros_(parameter)
+        return cls(model)
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return V at the states s_0..s_T, (B, T+1)."""
+        return state_scalars(self.model, sequences, trunk=self.trunk)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what an optimizer may change: all that is not frozen."""
+        return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def copy(self) -> Critic:
+        """Return a critic of its own with the same weights."""
+        return Critic(copy_sharing_frozen(self.model), trunk=self.trunk)
+
+
+class ZeroCritic:
+    """No critic: V = 0 everywhere, nothing to learn."""
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return zeros for the states s_0..s_T, (B, T+1)."""
+        rows, width = sequences.response_mask.shape
+        return torch.zeros(rows, width + 1, device=sequences.tokens.device)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return nothing to change."""
+        return iter(())
+
+    def copy(self) -> ZeroCritic:
+        """Return another one; all are alike."""
+        return ZeroCritic()

@@ -1,0 +1,45 @@
+"""Panels: thin views of headless objects, and the only room that imports ipywidgets."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names once more, for type checkers and editors
+    from rllab.widgets.advantage import AdvantagePanel as AdvantagePanel
+    from rllab.widgets.blame import BlamePanel as BlamePanel
+    from rllab.widgets.board import BoardPanel as BoardPanel
+    from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
+    from rllab.widgets.exercise import ExercisePanel as ExercisePanel
+    from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
+    from rllab.widgets.predict import PredictPanel as PredictPanel
+    from rllab.widgets.progress import ProgressPanel as ProgressPanel
+    from rllab.widgets.stepper import StepperPanel as StepperPanel
+    from rllab.widgets.training import TrainingPanel as TrainingPanel
+    from rllab.widgets.value import ValuePanel as ValuePanel
+
+_HOME_OF = {
+    "AdvantagePanel": "rllab.widgets.advantage",
+    "BlamePanel": "rllab.widgets.blame",
+    "BoardPanel": "rllab.widgets.board",
+    "ExactTreePanel": "rllab.widgets.exact_tree",
+    "ExercisePanel": "rllab.widgets.exercise",
+    "ExplorerPanel": "rllab.widgets.explorer",
+    "PredictPanel": "rllab.widgets.predict",
+    "ProgressPanel": "rllab.widgets.progress",
+    "StepperPanel": "rllab.widgets.stepper",
+    "TrainingPanel": "rllab.widgets.training",
+    "ValuePanel": "rllab.widgets.value",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Fetch a panel from its module at its first use, so that one panel does not load all."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'rllab.widgets' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name the panels, for completion in a notebook."""
+    return sorted({*globals(), *_HOME_OF})

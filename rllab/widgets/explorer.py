@@ -1,0 +1,75 @@
+"""The explorer: a function with sliders and a reading. For what is computed at once: exact and tabular worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rllab.errors import LabError
+from rllab.plots.numbers import significant
+from rllab.plots.picture import Picture
+from rllab.widgets.components import Component, Option, row, slider
+from rllab.widgets.marks import chart
+from rllab.widgets.panel import Panel, View
+
+Stop = float | str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One slider: the argument that it sets, its label, its stops and the one that it begins with."""
+
+    name: str
+    label: str
+    stops: Sequence[Stop]
+    start: Stop
+
+    def options(self) -> list[Option]:
+        """Return the stops as the slider shows them."""
+        shown = [one if isinstance(one, str) else significant(one) for one in self.stops]
+        return [Option(str(at), words) for at, words in enumerate(shown)]
+
+
+class ExplorerPanel(Panel):
+    """Move sliders and see a figure and a sentence that follow.
+
+    `function` takes the settings by name and returns a `Picture`; it is called at every move, so it has to answer
+    within 200 ms: model runs belong behind a Run button.
+    """
+
+    def __init__(
+        self, title: str, function: Callable[..., Picture], settings: Sequence[Setting], *, badge: str = "exact"
+    ) -> None:
+        for setting in settings:
+            if setting.start not in setting.stops:
+                raise LabError(setting.name, setting.start, "begin with one of the stops")
+        self.title, self.function, self.settings, self.badge = title, function, tuple(settings), badge
+        self.values: dict[str, Stop] = {setting.name: setting.start for setting in settings}
+        self._pictures: dict[tuple[Stop, ...], Picture] = {}
+        super().__init__()
+
+    def view(self) -> View:
+        """Draw the sliders and the picture that belongs to them."""
+        picture = self.picture
+        sliders = [self._slider(at, setting) for at, setting in enumerate(self.settings)]
+        return View(
+            body=(row("settings", *sliders), chart("picture", picture.figure, picture.alt)),
+            reading=(picture.words,),
+            badges=(self.badge,) if self.badge else (),
+        )
+
+    @property
+    def picture(self) -> Picture:
+        """Return the picture of the present settings; one that was drawn before is kept."""
+        key = tuple(self.values.values())
+        if key not in self._pictures:
+            self._pictures[key] = self.function(**self.values)
+        return self._pictures[key]
+
+    def _slider(self, number: int, setting: Setting) -> Component:
+        at = list(setting.stops).index(self.values[setting.name])
+
+        def choose(value: str) -> None:
+            self.values = self.values | {setting.name: setting.stops[int(value)]}
+
+        return slider(f"setting-{number}", setting.label, setting.options(), at, choose)

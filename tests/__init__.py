@@ -1,0 +1,1 @@
+"""The tests: `python lab.py test` runs all of them."""

@@ -1,0 +1,38 @@
+"""What every test runs with: one thread, no network, a home of its own."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: its threads would fight over the few cores of a test machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["RLLAB_FAST"] = "1"
+
+E2E = Path(__file__).parent / "e2e"
+USERS_HOME = os.environ.get("RLLAB_HOME", str(Path.home() / ".rllab"))  # where a real model may lie
+HOME = tempfile.TemporaryDirectory(prefix="rllab-tests-")
+os.environ["RLLAB_HOME"] = HOME.name
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser tests out unless they are asked for: they need a process of their own."""
+    asked = any(E2E.name in argument for argument in config.args)
+    return True if collection_path == E2E and not asked else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home() -> Iterator[None]:
+    """Remove the tests' home folder at the end."""
+    yield
+    HOME.cleanup()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the repository."""
+    return Path(__file__).resolve().parent.parent

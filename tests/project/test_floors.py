@@ -1,0 +1,111 @@
+"""Imports point down only, and only the panels know widgets."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project.floors import FLOORS, HEIGHT, may_import, room
+from tests.project.source import Import, imports, python_files
+
+WIDGETS = {"ipywidgets", "anywidget"}
+DRAWING = {"plotly"}
+
+
+def module_of(path: Path, package: Path) -> str:
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def package_imports(package: Path) -> list[tuple[str, Import]]:
+    """Pair each import in a package with the room that makes it; the package's door is no room."""
+    found = []
+    for path in python_files(package):
+        who = room(module_of(path, package))
+        if who is not None:
+            found += [(who, imported) for imported in imports(path)]
+    return found
+
+
+def floor_problems(package: Path) -> list[str]:
+    """Say which imports go up, sideways, or come from a room without a floor."""
+    rooms = {room(module_of(path, package)) for path in python_files(package)} - {None}
+    if homeless := rooms - HEIGHT.keys():
+        return [f"give these rooms a floor in tests/project/floors.py: {sorted(homeless)}"]
+    problems = set()
+    for who, imported in package_imports(package):
+        whom = room(imported.module)
+        where = f"{imported.file.relative_to(package)}:{imported.line}"
+        if whom in HEIGHT and not may_import(who, whom):
+            problems.add(f"{where}: {who} must not import {whom}")
+        if imported.module == "rllab":
+            problems.add(f"{where}: import from the module itself, not through rllab's door")
+    return sorted(problems)
+
+
+def foreign_problems(package: Path) -> list[str]:
+    """Say where a package reaches for libraries that its room must not know."""
+    problems = set()
+    for who, imported in package_imports(package):
+        library = imported.module.split(".")[0]
+        where = f"{imported.file.relative_to(package)}:{imported.line}: {who} must not import {library}"
+        if library in WIDGETS and who != "widgets":
+            problems.add(where)
+        if library in DRAWING and who not in {"plots", "widgets"}:
+            problems.add(where)
+        if who == "maths" and library not in {"torch", "rllab", *sys.stdlib_module_names}:
+            problems.add(where)
+    return sorted(problems)
+
+
+def test_imports_point_down(root: Path) -> None:
+    assert floor_problems(root / "rllab") == []
+
+
+def test_libraries_stay_in_their_rooms(root: Path) -> None:
+    assert foreign_problems(root / "rllab") == []
+
+
+def test_every_room_stands_on_one_floor() -> None:
+    assert sum(map(len, FLOORS)) == len(HEIGHT)
+
+
+PLANTED = {
+    "up": ("maths/losses.py", "from rllab.trainer import Trainer", "maths must not import trainer"),
+    "up in a function": ("records.py", "def f():\n    import rllab.worlds.tales", "must not import worlds"),
+    "up through the door": ("policy.py", "from rllab import Trainer", "not through rllab's door"),
+    "a module after from": ("maths/returns.py", "from rllab import worlds", "maths must not import worlds"),
+    "sideways": ("evaluation.py", "from rllab.generation import generate", "must not import generation"),
+    "no floor": ("utils.py", "", "give these rooms a floor"),
+}
+
+
+@pytest.mark.parametrize("case", PLANTED)
+def test_a_planted_import_is_found(case: str, tmp_path: Path) -> None:
+    name, source, problem = PLANTED[case]
+    plant(tmp_path / "rllab", name, source)
+    assert any(problem in found for found in floor_problems(tmp_path / "rllab"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("plots/line.py", "import ipywidgets"),
+        ("trainer.py", "import plotly"),
+        ("maths/gae.py", "import numpy"),
+    ],
+)
+def test_a_planted_library_is_found(name: str, source: str, tmp_path: Path) -> None:
+    plant(tmp_path / "rllab", name, source)
+    assert len(foreign_problems(tmp_path / "rllab")) == 1
+
+
+def test_a_clean_package_has_no_problem(tmp_path: Path) -> None:
+    plant(tmp_path / "rllab", "trainer.py", "import torch\nfrom rllab.maths.losses import reduce")
+    assert floor_problems(tmp_path / "rllab") == foreign_problems(tmp_path / "rllab") == []
+
+
+def plant(package: Path, name: str, source: str) -> None:
+    path = package / name
+    path.parent.mkdir(parents=True)
+    path.write_text(source + "\n", "utf-8")

@@ -1,0 +1,93 @@
+"""Notebooks are clean: no outputs, a kernel named, short cells that make, show and use."""
+
+import ast
+import copy
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 12
+WORK_OF_THE_PACKAGE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def is_stripped(path: Path) -> bool:
+    """Ask the tool that strips notebooks whether it would change this one."""
+    command = [sys.executable, "-m", "nbstripout", "--keep-id", "--verify", str(path)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def cell_problem(source: str, tags: list[str]) -> str:
+    """Say what is wrong with a code cell, or return an empty text."""
+    if len(source.splitlines()) > LONGEST_CELL:
+        return f"more than {LONGEST_CELL} lines"
+    defined = any(isinstance(node, WORK_OF_THE_PACKAGE) for node in ast.walk(ast.parse(source)))
+    if defined and "exercise" not in tags:
+        return "a function or class outside an exercise belongs in the package"
+    return ""
+
+
+def problems(notebook: NotebookNode) -> list[str]:
+    """Say what is wrong with a notebook."""
+    found = [] if notebook.metadata.get("kernelspec") == KERNEL else ["its kernelspec is not python3"]
+    if "widgets" in notebook.metadata:
+        found.append("it carries widget state")
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            problem = cell_problem(cell.source, cell.metadata.get("tags", []))
+            found += [f"cell {number}: {problem}"] if problem else []
+    return found
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert problems(notebook) == []
+    assert is_stripped(path), f"strip it: python -m nbstripout --keep-id notebooks/{path.name}"
+
+
+@pytest.fixture
+def clean() -> NotebookNode:
+    return new_notebook(cells=[new_code_cell("import rllab\nrllab")], metadata={"kernelspec": dict(KERNEL)})
+
+
+def test_a_clean_notebook_has_no_problem(clean: NotebookNode, tmp_path: Path) -> None:
+    nbformat.write(clean, tmp_path / "clean.ipynb")
+    assert problems(clean) == []
+    assert is_stripped(tmp_path / "clean.ipynb")
+
+
+def test_planted_outputs_are_found(clean: NotebookNode, tmp_path: Path) -> None:
+    clean.cells[0].outputs = [nbformat.v4.new_output("stream", text="1\n")]
+    nbformat.write(clean, tmp_path / "dirty.ipynb")
+    assert not is_stripped(tmp_path / "dirty.ipynb")
+
+
+def test_planted_metadata_is_found(clean: NotebookNode) -> None:
+    without, stateful = copy.deepcopy(clean), copy.deepcopy(clean)
+    del without.metadata["kernelspec"]
+    stateful.metadata["widgets"] = {}
+    assert problems(without) == ["its kernelspec is not python3"]
+    assert problems(stateful) == ["it carries widget state"]
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "good"),
+    [
+        ("x = 1\n" * 12, [], True),
+        ("x = 1\n" * 13, [], False),
+        ("def f():\n    return 1", [], False),
+        ("def f():\n    return 1", ["exercise"], True),
+        ("if True:\n    class A:\n        pass", ["other"], False),
+    ],
+)
+def test_a_planted_cell_is_judged(source: str, tags: list[str], *, good: bool) -> None:
+    assert (cell_problem(source, tags) == "") == good

@@ -1,0 +1,161 @@
+"""The exact tree's panel without a browser: what stands on the screen adds up as it is written."""
+
+import pytest
+import torch
+
+from rllab import LabError, World, ZeroCritic
+from rllab.plots.numbers import apportioned
+from rllab.truth import exact
+from rllab.widgets import ExactTreePanel
+from tests.fakes import fake_policy
+from tests.truth.trees import tree_world
+from tests.widgets.panels import lines, numbers, sent, words
+
+PREFIXES = [(), (3,), (3, 1), (1, 2, 5)]
+
+
+@pytest.fixture
+def panel() -> ExactTreePanel:
+    made = ExactTreePanel(tree_world(words=6, horizon=4, seed=1, kl_coef=0.2, timing="prefix"))
+    assert made.alert == ""
+    return made
+
+
+def rows(panel: ExactTreePanel) -> list[list[str]]:
+    return [[cell["text"] for cell in row] for row in panel.component("backup")["rows"]]
+
+
+def number(text: str) -> float:
+    return float(text.replace("\u2212", "-"))
+
+
+def walk(panel: ExactTreePanel, prefix: tuple[int, ...]) -> None:
+    for token in prefix:
+        panel.set("bars", token)
+        assert panel.alert == ""
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_every_row_adds_up_as_written_and_is_the_truth(panel: ExactTreePanel, prefix: tuple[int, ...]) -> None:
+    walk(panel, prefix)
+    tree = exact(panel.world, panel.prompt)
+    value = number(rows(panel)[-1][6].removeprefix("V "))
+    assert value == pytest.approx(tree.V(prefix), abs=0.00501)
+    shares = 0.0
+    names = {panel._name(token): token for token in range(panel.world.policy.vocabulary)}
+    for name, prob, reward, price, behind, q, share, advantage in rows(panel)[:-1]:
+        assert number(q) == pytest.approx(float(tree.Q(prefix)[names[name]]), abs=0.00501)
+        assert number(q) == pytest.approx(number(reward) + number(price) + number(behind), abs=1e-9)
+        assert number(q) - number(advantage) == pytest.approx(value, abs=1e-9)
+        assert prob == "<0.01" or number(prob) == pytest.approx(float(tree.pi(prefix)[names[name]]), abs=0.00501)
+        shares += number(share)
+    assert shares == pytest.approx(value, abs=1e-9)
+    assert rows(panel)[-1][7].endswith("= 0.00")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_bars_table_picture_and_sentence_say_the_same(panel: ExactTreePanel, prefix: tuple[int, ...]) -> None:
+    walk(panel, prefix)
+    table = {row[0]: (row[5], row[7]) for row in rows(panel)[:-1]}
+    for item in panel.component("bars")["items"]:
+        q, advantage = (span["text"].split()[1] for span in item["extra"])
+        assert table[item["label"]] == (q, advantage)
+    curves = lines(panel, "tree")
+    tree = exact(panel.world, panel.prompt)
+    assert curves["V of the state"] == [round(tree.V(prefix[:at]), 2) + 0.0 for at in range(len(prefix) + 1)]
+    first = curves["Q of likeliest number 1"][len(prefix)]
+    assert first == number(rows(panel)[0][5])
+    best = max(table.values(), key=lambda pair: number(pair[0]))
+    assert numbers(words(panel))[:3] == [number(rows(panel)[-1][6].removeprefix("V ")), *map(number, best)]
+
+
+def test_the_gap_at_the_prompt_is_the_price_of_the_distance(panel: ExactTreePanel) -> None:
+    tree = exact(panel.world, panel.prompt)
+    gap = tree.objective.kl_coef * tree.kl(tree.optimum())
+    assert f"the gap of {gap:.2f}" in words(panel)
+
+
+def test_a_click_on_a_dot_goes_to_that_action(panel: ExactTreePanel) -> None:
+    panel.set("tree", {"curve": 1, "point": 0})
+    likeliest = int(exact(panel.world, panel.prompt).pi(()).argmax())
+    assert panel.prefix == (likeliest,)
+    panel.set("tree", {"curve": 2, "point": 0})  # another branch of an earlier state
+    assert len(panel.prefix) == 1
+    assert panel.prefix != (likeliest,)
+    panel.set("tree", {"curve": 0, "point": 0})
+    assert panel.prefix == ()
+    panel.set("tree", {"curve": 99, "point": 7})
+    assert panel.prefix == ()
+
+
+def test_chips_and_buttons_go_back(panel: ExactTreePanel) -> None:
+    walk(panel, (3, 1, 2))
+    panel.press("back")
+    assert panel.prefix == (3, 1)
+    panel.set("strip", 1)
+    assert panel.prefix == (3,)
+    panel.press("start")
+    assert panel.prefix == ()
+    assert panel.component("back")["disabled"]
+
+
+def test_where_the_response_is_over_nothing_follows(panel: ExactTreePanel) -> None:
+    walk(panel, (3, panel.world.policy.eos_id))
+    assert "bars" not in panel._components
+    assert "V = 0" in words(panel, "over")
+    sent(panel)
+
+
+def test_other_prompts_and_worlds(micro: World) -> None:
+    panel = ExactTreePanel(micro)
+    panel.set("prompt", micro.prompts[1])
+    assert panel.tree is not None
+    assert panel.tree.prompt == micro.prompts[1]
+    panel.set("world", "micro-tabular")
+    assert panel.alert == ""
+    assert panel.tree.policy is panel.world.policy
+    panel.set("prompt", "no such prompt")
+    assert "none of the choices" in panel.alert
+
+
+def test_a_tree_that_is_too_large_is_refused_in_a_sentence(micro: World) -> None:
+    policy = fake_policy("a", "b", "c", at=torch.zeros(64, 4))
+    large = micro.replace(policy=policy, reference=policy, prompts=("a b",), critic=ZeroCritic(), max_new_tokens=20)
+    panel = ExactTreePanel(large)
+    assert panel.job is not None
+    assert panel.job.settle(20)
+    assert "too large to enumerate" in panel.alert
+    assert panel.tree is None
+
+
+def test_reading_a_larger_tree_runs_in_the_background() -> None:
+    panel = ExactTreePanel(tree_world(words=6, horizon=6))
+    assert panel.component("grow")["label"] in {"Stop", "Read the whole tree"}
+    assert panel.job is not None
+    assert panel.job.settle(60)
+    assert panel.alert == ""
+    assert panel.tree is not None
+    assert len(panel.tree.leaves) == 55_987
+
+
+def test_many_actions_leave_a_row_for_all_others() -> None:
+    panel = ExactTreePanel(tree_world(words=11, horizon=2, kl_coef=0.3, gamma=0.9, timing="prefix"))
+    assert rows(panel)[8][0] == "all others"
+    assert len(panel.component("bars")["items"]) == 8
+    shares = sum(number(row[6]) for row in rows(panel)[:-1])
+    assert shares == pytest.approx(number(rows(panel)[-1][6].removeprefix("V ")), abs=1e-9)
+    for row in rows(panel)[:-1]:
+        assert sum(map(number, row[2:5])) == pytest.approx(number(row[5]), abs=1e-9)
+
+
+def test_rounded_parts_add_up_to_the_rounded_total() -> None:
+    assert apportioned([0.004, 0.004, 0.004], 0.012) == [0.01, 0.0, 0.0]
+    assert sum(apportioned([-0.125, 0.333, 0.0], 0.208)) == pytest.approx(0.21)
+    assert apportioned([], 0.0) == []
+
+
+def test_a_prompt_that_cannot_be_read_is_refused(micro: World) -> None:
+    panel = ExactTreePanel(micro, prompt="zebra")
+    assert "zebra" in panel.alert
+    with pytest.raises(LabError):
+        panel.world.policy.encode("zebra")

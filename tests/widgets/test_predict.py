@@ -1,0 +1,131 @@
+"""Predict without a browser: Run opens with a kept prediction, runs stop, outcomes are compared."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from rllab.errors import LabError
+from rllab.exercises import Progress
+from rllab.exercises.prediction import Prediction
+from rllab.jobs import ProgressFunction, jobs
+from rllab.plots.curves import Curve, training_curves
+from rllab.plots.picture import Picture
+from rllab.widgets import PredictPanel
+from tests.widgets.panels import sent, words
+
+OPTIONS = {"up": "it rises", "down": "it falls"}
+
+
+def picture(outcome: str | float) -> Picture:
+    figure = training_curves([{"y": 1.0}, {"y": 2.0}], [Curve("y", "y", "value")], y="y")
+    return Picture(figure, "The curve rises by 1.", "a curve", outcome)
+
+
+def rises(stop: threading.Event, progress: ProgressFunction) -> Picture:
+    progress(1, 1, "done")
+    return picture("up")
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Prediction:
+    return Prediction("curve", "What will the curve do?", options=OPTIONS, progress=Progress(tmp_path))
+
+
+def run(panel: PredictPanel) -> None:
+    panel.press("run")
+    assert panel.job is not None
+    assert panel.job.settle(10)
+
+
+def test_run_opens_when_a_prediction_is_kept(asked: Prediction) -> None:
+    panel = PredictPanel("A curve", asked, rises)
+    assert panel.component("run")["disabled"]
+    assert panel.component("predict")["disabled"]
+    panel.press("run")
+    assert panel.job is None
+    panel.set("answer", ["down"])
+    assert panel.component("run")["disabled"]
+    panel.press("predict")
+    assert asked.unlocked
+    assert not panel.component("run")["disabled"]
+    assert panel.component("answer")["disabled"]
+    panel.set("answer", ["up"])
+    assert asked.last.answer == "down"
+
+
+def test_the_outcome_is_compared_and_drawn(asked: Prediction) -> None:
+    panel = PredictPanel("A curve", asked, rises)
+    panel.set("answer", ["down"])
+    panel.press("predict")
+    run(panel)
+    assert "You predicted “it falls”; it came out as “it rises”." in words(panel)
+    assert "The curve rises by 1." in words(panel)
+    assert words(panel, "source") == "your own run"
+    assert sent(panel)["c_picture"]["alt"] == "a curve"
+
+
+def test_a_prediction_outlives_the_panel(asked: Prediction) -> None:
+    panel = PredictPanel("A curve", asked, rises)
+    panel.set("answer", ["up"])
+    panel.press("predict")
+    later = PredictPanel("A curve", asked, rises)
+    assert later.component("answer")["chosen"] == ["up"]
+    run(later)
+    assert "You were right" in words(later)
+    later.press("again")
+    assert later.component("run")["disabled"]
+    assert later.component("answer")["chosen"] == []
+
+
+def test_a_recorded_run_says_so_until_the_learner_runs_one(asked: Prediction) -> None:
+    panel = PredictPanel("A curve", asked, rises, recorded=picture("down"))
+    assert panel.component("recorded")["disabled"]
+    panel.set("answer", ["up"])
+    panel.press("predict")
+    panel.press("recorded")
+    assert words(panel, "source").startswith("recorded")
+    run(panel)
+    assert words(panel, "source") == "your own run"
+
+
+def test_a_run_can_be_stopped_and_gives_no_outcome(asked: Prediction) -> None:
+    def endless(stop: threading.Event, progress: ProgressFunction) -> Picture:
+        progress(0, 0, "going on")
+        stop.wait(10)
+        return picture("up")
+
+    panel = PredictPanel("A curve", asked, endless)
+    panel.set("answer", ["up"])
+    panel.press("predict")
+    panel.press("run")
+    assert panel.component("run")["label"] == "Stop"
+    assert panel.component("progress")["text"] in {"going on", "starting"}
+    panel.press("run")
+    assert panel.job is not None
+    assert panel.job.settle(5)
+    assert panel.verdict is None
+    assert "c_picture" not in sent(panel)
+    assert jobs.current is None
+
+
+def test_an_error_in_the_run_is_a_sentence(asked: Prediction) -> None:
+    def broken(stop: threading.Event, progress: ProgressFunction) -> Picture:
+        raise LabError("length", 0, "choose at least 1")
+
+    panel = PredictPanel("A curve", asked, broken)
+    panel.set("answer", ["up"])
+    panel.press("predict")
+    run(panel)
+    assert panel.component("alert")["text"] == "length is 0: choose at least 1"
+
+
+def test_a_number_is_predicted_in_a_box(tmp_path: Path) -> None:
+    asked = Prediction("factor", "By what factor?", unit="times", progress=Progress(tmp_path))
+    panel = PredictPanel("A factor", asked, lambda stop, progress: picture(21.1))
+    panel.set("answer", "many")
+    assert "write a number" in panel.alert
+    panel.set("answer", "20")
+    panel.press("predict")
+    run(panel)
+    assert "You predicted 20 times; it came out as 21.1 times. You were right." in words(panel)

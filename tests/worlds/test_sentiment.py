@@ -1,0 +1,67 @@
+"""The sentiment reward: named parts that add up, with negation, and no prize for saying it over and over."""
+
+import sys
+
+import pytest
+
+from rllab.errors import LabError
+from rllab.generation import sequences_from_ids
+from rllab.judges import sentiment as judging
+from rllab.judges.sentiment import WEIGHTS, judge, sentiment
+from rllab.policy import Policy
+from tests.fakes import fake_model
+from tests.worlds.tiny import VOCABULARY, tiny_tokenizer
+
+
+def mood(text: str) -> float:
+    return judge("", text, ended=False)["mood"]
+
+
+def test_mood_knows_negation_and_emphasis() -> None:
+    assert mood("The soup is good.") > 0 > mood("The soup is not good.")
+    assert mood("The soup is very good!") > mood("The soup is good.")
+    assert mood("The soup is horrible.") < 0 == mood("The soup is in the pot.") == mood("")
+
+
+def test_the_prompt_does_not_count() -> None:
+    assert judge("What a horrible, sad day?", "It is noon.", ended=True)["mood"] == 0
+
+
+def test_repetition_is_the_share_of_pairs_said_before() -> None:
+    assert judge("", "good good good good good", ended=False)["repetition"] == 0.75
+    assert judge("", "the soup is good and the bread is new", ended=False)["repetition"] == 0.0
+    assert judge("", "good", ended=False)["repetition"] == 0.0
+
+
+def test_an_ended_answer_earns_a_little() -> None:
+    assert judge("", "good", ended=True)["ending"] - judge("", "good", ended=False)["ending"] == 1.0
+
+
+def test_parts_add_up_and_prefixes_are_scored_as_texts() -> None:
+    policy = Policy(fake_model(VOCABULARY), tiny_tokenizer())
+    reward = sentiment(policy.decode)
+    texts = ("A good day, a good day, a good day.", "Not a happy dog 😀", "")
+    rows = sequences_from_ids(policy, ["How is it?"] * 3, [policy.encode_response(text) for text in texts])
+    scores = reward.score(rows, timing="prefix")
+    assert set(scores.parts) == set(WEIGHTS)
+    assert sum(scores.parts.values()).tolist() == pytest.approx(scores.total.tolist(), abs=1e-12)
+    assert scores.per_token.sum(dim=1).tolist() == pytest.approx(scores.total.tolist(), abs=1e-12)
+    assert scores.parts["repetition"][0] < 0 == scores.parts["repetition"][1]
+    prefixes = reward.prefix_scores(rows)
+    for row, text in enumerate(texts):
+        length = int(rows.lengths[row])
+        half = policy.decode(rows.response_ids(row)[: length // 2])
+        if half:
+            parts = judge("", half, ended=False)
+            assert prefixes[row, length // 2 - 1] == pytest.approx(sum(WEIGHTS[name] * parts[name] for name in WEIGHTS))
+        assert prefixes[row, length - 1] == scores.total[row], text
+
+
+def test_a_missing_lexicon_is_told_when_the_world_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging.analyzer.cache_clear()
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    with pytest.raises(LabError, match=r"vaderSentiment.*python lab\.py setup"):
+        sentiment(str)
+    monkeypatch.undo()
+    judging.analyzer.cache_clear()
+    assert judging.analyzer()
