@@ -48,7 +48,7 @@ def bare_python() -> str:
 
 def bare_environment() -> dict[str, str]:
     """Return the variables of somebody who has just cloned the repository and has no screen."""
-    ours = {"VIRTUAL_ENV", "PYTHONPATH", "DISPLAY", "WAYLAND_DISPLAY", "RLLAB_HOME", "RLLAB_DATA", "RLLAB_FAST"}
+    ours = {"VIRTUAL_ENV", "PYTHONPATH", "DISPLAY", "WAYLAND_DISPLAY", "RLLAB_HOME", "RLLAB_DATA"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"CI": "true"}
 

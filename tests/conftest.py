@@ -11,7 +11,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["RLLAB_FAST"] = "1"
 
 E2E = Path(__file__).parent / "e2e"
 USERS_HOME = os.environ.get("RLLAB_HOME", str(Path.home() / ".rllab"))  # where a real model may lie

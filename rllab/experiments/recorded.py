@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import ModuleType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from rllab.errors import LabError
 from rllab.paths import data_dir, write_atomically
@@ -28,3 +30,34 @@ def recorded(name: str) -> dict[str, Any]:
         raise LabError("recorded run", name, f"there is none; make it with `python -m rllab.experiments {name}`")
     content: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return content
+
+
+def recorded_result(experiment: ModuleType) -> Any:
+    """Return the recorded result of an experiment as the record that its `run` gives, to be drawn like a fresh one."""
+    name = experiment.__name__.rpartition(".")[2]
+    content = recorded(name)["result"]
+    try:
+        return _restored(experiment.Result, content)
+    except (KeyError, TypeError, ValueError) as error:
+        remedy = f"it is of an older make; make it again with `python -m rllab.experiments {name}`"
+        raise LabError("recorded run", name, remedy) from error
+
+
+def _restored(kind: Any, value: Any) -> Any:
+    """Make of plain lists and dictionaries what a type says they were before they became JSON."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        made: Any = kind
+        return made(**{field.name: _restored(hints[field.name], value[field.name]) for field in fields(kind)})
+    if origin is tuple:
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_restored(one, item) for one, item in zip(kinds, value, strict=True))
+    if origin in {dict, Mapping}:
+        return {_restored_key(parts[0], key): _restored(parts[1], item) for key, item in value.items()}
+    return value
+
+
+def _restored_key(kind: Any, key: str) -> Any:
+    """Return a key that JSON has made a text of."""
+    return kind(key) if kind in {int, float} else key

@@ -1,0 +1,62 @@
+"""Every notebook runs from top to bottom, twice in the same kernel, without an error and within its memory.
+
+Nothing is shortened for the test: long work begins with a button, so the cells alone take seconds.
+"""
+
+import ast
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
+
+from tests.conftest import USERS_HOME
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+REAL_LLM = "10_real_llm"
+HAS_REAL_LLM = (Path(USERS_HOME) / "models" / "smollm2").is_dir()
+MOST_SECONDS = 20.0  # of the processor, for both runs and all imports; not of the clock: test machines are busy
+MIB = 2**20
+# Linux alone tells the peak of this very process: getrusage counts that of whoever started it as well.
+MEASURE = """
+import psutil, time
+from pathlib import Path
+status = Path("/proc/self/status")
+peak = [int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")] \\
+    if status.exists() else [psutil.Process().memory_info().rss]
+print([peak[0], time.process_time()])
+"""
+
+
+def run_twice(path: Path, home: str) -> tuple[int, float]:
+    """Run all cells twice in one kernel; return the most memory it held, in bytes, and its seconds of processor."""
+    notebook = nbformat.read(path, as_version=4)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = [new_code_cell(source) for source in [*sources, *sources, MEASURE]]
+    client = NotebookClient(notebook, timeout=200, kernel_name="python3", store_widget_state=False)
+    path_of_modules = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    client.execute(env=os.environ | {"PYTHONPATH": path_of_modules, "RLLAB_HOME": home})
+    peak, seconds = ast.literal_eval(notebook.cells[-1].outputs[0].text)
+    return peak, seconds
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_twice(path: Path, tmp_path: Path) -> None:
+    real = path.stem == REAL_LLM
+    if real and not HAS_REAL_LLM:
+        pytest.skip("the real LLM is not here: python -m rllab fetch smollm2")
+    peak, seconds = run_twice(path, USERS_HOME if real else str(tmp_path))
+    assert peak / MIB < (3072 if real else 1024)
+    assert real or seconds < MOST_SECONDS
+
+
+@pytest.mark.parametrize("source", ["1 / 0", "first = 'again' in dir()\nagain = 1\nassert not first"])
+def test_a_cell_that_fails_is_found(source: str, tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell(source)])
+    nbformat.write(notebook, tmp_path / "broken.ipynb")
+    with pytest.raises(Exception, match=r"ZeroDivisionError|AssertionError"):
+        run_twice(tmp_path / "broken.ipynb", str(tmp_path))
