@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from rllab.config import check_number
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
 from rllab.generation import generate, sequences_from_ids
@@ -78,8 +80,23 @@ class Examination:
     spill: tuple[Spill, ...]
     update: OpenedUpdate
     batch: BatchAfter
+    scale: float  # length of the step, in steps of the run
     _start: Trainer
     _stepped: Trainer
+
+    @property
+    def kl(self) -> Tensor:
+        """Return KL(after || before) at each chosen state, (S,) nats."""
+        return categorical_kl(self.after.logprobs, self.before.logprobs)
+
+    @property
+    def start(self) -> Trainer:
+        """Return the run as it was when the step was taken; look at it, `undo` returns one to go on with."""
+        return self._start
+
+    def at(self, states: Sequence[Chosen]) -> Examination:
+        """Look at other states of the same step."""
+        return replace(self, **_seen(self._start, self._stepped, states, self.update.rollout))
 
     def keep(self) -> Trainer:
         """Return the run with the step taken, ready for `Trainer.adopt`."""
@@ -90,14 +107,8 @@ class Examination:
         return self._start.fork()
 
     def half(self, *, stop: threading.Event | None = None) -> Trainer:
-        """Return the run with half the step: Adam's step is proportional to the learning rate."""
-        half = self._start.fork()
-        config = half.config
-        critic_lr = {"critic_lr": config.critic_lr / 2} if half.algorithm.uses_critic else {}
-        half.configure(epochs=1, lr=config.lr / 2, **critic_lr)
-        half.update(stop=stop)
-        half.configure(**{name: getattr(config, name) for name in ("epochs", "lr", *critic_lr)})
-        return half
+        """Return the run with half the step."""
+        return _step(self._start, self.scale / 2, stop)[0]
 
     def agreement(self) -> float:
         """Return the share of the change that the gradient foretold: 1 − |measured − predicted|² / |measured|²."""
@@ -106,29 +117,26 @@ class Examination:
         return float(1 - missed / total) if bool(total > 0) else 1.0
 
 
-def examine(trainer: Trainer, states: Sequence[Chosen], *, stop: threading.Event | None = None) -> Examination:
+def examine(
+    trainer: Trainer, states: Sequence[Chosen], *, scale: float = 1.0, stop: threading.Event | None = None
+) -> Examination:
     """Take the next optimizer step of a run on a fork of it, and measure what it did at chosen states.
 
-    The step is the first epoch of the next update, on the very batch that the run would use.
+    The step is the first epoch of the next update, on the very batch that the run would use; `scale` makes it
+    longer or shorter.
     """
-    start, stepped = trainer.fork(), trainer.fork()
-    chosen = [_checked(start, prompt, ids) for prompt, ids in states]
-    if not chosen:
+    check_number("scale", scale, open_low=True)
+    start = trainer.fork()
+    if not states:
         raise LabError("states", [], "choose at least one state to look at")
-    stepped.configure(epochs=1)
-    update = open_update(stepped, stop=stop)
-    stepped.configure(epochs=start.config.epochs)
-    before, after = (_read(one.world, chosen, start.config.temperature) for one in (start, stepped))
+    chosen = [_checked(start, prompt, ids) for prompt, ids in states]
+    stepped, update = _step(start, scale, stop)
     return Examination(
-        states=tuple((prompt, tuple(ids)) for prompt, ids in chosen),
-        visits=tuple(_visits(update.rollout, prompt, ids) for prompt, ids in chosen),
-        before=before,
-        after=after,
-        measured=Reading(after.logprobs - before.logprobs, after.values - before.values),
-        predicted=_predict(start.world, stepped.world, chosen, start.config.temperature),
+        **_seen(start, stepped, chosen, update.rollout),
         spill=_spill(start, stepped, update.rollout, stop),
         update=update,
         batch=_batch_after(stepped, update, stop),
+        scale=scale,
         _start=start,
         _stepped=stepped,
     )
@@ -147,6 +155,30 @@ def in_words(examination: Examination, state: int, world: World) -> str:
         f"{float(after[token]):.1%}; the gradient foretold {float(foretold):.1%}. "
         f"{passed[0].upper()}{passed[1:]} passed through this state."
     )
+
+
+def _step(start: Trainer, scale: float, stop: threading.Event | None) -> tuple[Trainer, OpenedUpdate]:
+    """Take one optimizer step on a fork; Adam's step is proportional to the learning rate, so that sets its length."""
+    stepped, config = start.fork(), start.config
+    rates = ("lr", "critic_lr") if start.algorithm.uses_critic else ("lr",)
+    stepped.configure(epochs=1, **{name: scale * getattr(config, name) for name in rates})
+    update = open_update(stepped, stop=stop)
+    stepped.configure(**{name: getattr(config, name) for name in ("epochs", *rates)})
+    return stepped, update
+
+
+def _seen(start: Trainer, stepped: Trainer, states: Sequence[Chosen], rows: Sequences) -> dict[str, Any]:
+    """Read chosen states before and after a step, and predict the change."""
+    chosen = [_checked(start, prompt, ids) for prompt, ids in states]
+    before, after = (_read(one.world, chosen, start.config.temperature) for one in (start, stepped))
+    return {
+        "states": tuple((prompt, tuple(ids)) for prompt, ids in chosen),
+        "visits": tuple(_visits(rows, prompt, ids) for prompt, ids in chosen),
+        "before": before,
+        "after": after,
+        "measured": Reading(after.logprobs - before.logprobs, after.values - before.values),
+        "predicted": _predict(start.world, stepped.world, chosen, start.config.temperature),
+    }
 
 
 def _checked(trainer: Trainer, prompt: str, ids: Sequence[int]) -> tuple[str, list[int]]:

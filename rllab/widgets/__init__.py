@@ -12,8 +12,11 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
     from rllab.widgets.exercise import ExercisePanel as ExercisePanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
+    from rllab.widgets.label import LabelPanel as LabelPanel
+    from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
     from rllab.widgets.predict import PredictPanel as PredictPanel
     from rllab.widgets.progress import ProgressPanel as ProgressPanel
+    from rllab.widgets.reward import RewardPanel as RewardPanel
     from rllab.widgets.stepper import StepperPanel as StepperPanel
     from rllab.widgets.training import TrainingPanel as TrainingPanel
     from rllab.widgets.value import ValuePanel as ValuePanel
@@ -25,8 +28,11 @@ _HOME_OF = {
     "ExactTreePanel": "rllab.widgets.exact_tree",
     "ExercisePanel": "rllab.widgets.exercise",
     "ExplorerPanel": "rllab.widgets.explorer",
+    "LabelPanel": "rllab.widgets.label",
+    "MicroscopePanel": "rllab.widgets.microscope",
     "PredictPanel": "rllab.widgets.predict",
     "ProgressPanel": "rllab.widgets.progress",
+    "RewardPanel": "rllab.widgets.reward",
     "StepperPanel": "rllab.widgets.stepper",
     "TrainingPanel": "rllab.widgets.training",
     "ValuePanel": "rllab.widgets.value",

@@ -1,0 +1,94 @@
+"""What one optimizer step changed: probabilities and log-probs of the tokens that can follow a state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rllab.plots.labels import span
+from rllab.plots.numbers import fixed, probability
+from rllab.plots.text import esc
+from rllab.plots.theme import colour, faded, figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 230
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One token of a state: its probability before and after a step, and the changes of its log-prob (nats)."""
+
+    token: str
+    before: float
+    after: float
+    measured: float
+    predicted: float
+
+    @property
+    def foretold(self) -> float:
+        """Return the probability that the predicted change of the log-prob leads to."""
+        return self.before * math.exp(min(self.predicted, 50.0))
+
+
+def before_and_after(candidates: Sequence[Candidate]) -> go.Figure:
+    """Draw each candidate's probability before (pale) and after (full), and where the gradient foretold it (line)."""
+    traces = [
+        _bars("before", [one.before for one in candidates], faded("policy", 0.35)),
+        _bars("after", [one.after for one in candidates], colour("policy")),
+        _ticks("foretold", [one.foretold for one in candidates]),
+    ]
+    most = max(max(one.before, one.after, min(one.foretold, 1.0)) for one in candidates)
+    layout = _layout(candidates) | {"yaxis": {"range": [0, 1.1 * most]}, "barmode": "group", "bargap": 0.3}
+    return figure(traces, x="next token", y="probability", layout=layout)
+
+
+def change_bars(candidates: Sequence[Candidate]) -> go.Figure:
+    """Draw the measured change of each candidate's log-prob (bar) beside the predicted one (line)."""
+    measured, predicted = [one.measured for one in candidates], [one.predicted for one in candidates]
+    low, high = span([*measured, *predicted], around=0.0, least=1e-6)
+    signs = [colour("up" if one > 0 else "down") for one in measured]
+    traces = [_bars("measured", measured, signs), _ticks("foretold", predicted)]
+    zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": colour("edge")}}
+    layout = _layout(candidates) | {"yaxis": {"range": [low, high]}, "shapes": [zero], "bargap": 0.4}
+    return figure(traces, x="next token", y="change of log \u03c0 (nats)", layout=layout)
+
+
+def _layout(candidates: Sequence[Candidate]) -> dict[str, Any]:
+    places = list(range(len(candidates)))
+    names = [esc(one.token, limit=9) for one in candidates]
+    return {
+        "height": HEIGHT,
+        "xaxis": {"tickvals": places, "ticktext": names, "range": [-0.6, len(places) - 0.4]},
+    }
+
+
+def _bars(name: str, heights: Sequence[float], colours: str | list[str]) -> dict[str, Any]:
+    written = [fixed(one, 3, signed=True) if name == "measured" else probability(one) for one in heights]
+    return {
+        "type": "bar",
+        "name": name,
+        "x": list(range(len(heights))),
+        "y": list(heights),
+        "marker": {"color": colours},
+        "hovertext": [f"{name} {one}" for one in written],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+
+
+def _ticks(name: str, heights: Sequence[float]) -> dict[str, Any]:
+    """Return a short thick line at each height."""
+    marker = {"symbol": "line-ew", "size": 22, "line": {"width": 3, "color": colour("ink")}}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": list(range(len(heights))),
+        "y": list(heights),
+        "marker": marker,
+        "hovertext": [f"{name} {fixed(one, 3, signed=True)}" for one in heights],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }
