@@ -40,12 +40,18 @@ def evaluate(
     if micro_batch_size is not None:
         check_count("micro_batch_size", micro_batch_size)
     size = micro_batch_size or rows_within_budget(policy, sequences)
-    parts = []
-    with torch.no_grad(), policy.lock:
+    parts: list[tuple[Tensor, ...]] = []
+    while len(parts) * size < len(sequences):  # again from the start where another thread changed the weights
+        parts, weights = [], policy.weights
         for rows in slices(len(sequences), size=size):
             if stop is not None and stop.is_set():
                 raise Stopped
-            parts.append(_evaluate_rows(policy, sequences.select(rows), reference, critic or ZeroCritic(), temperature))
+            # one slice at a time, so that a step on a page need not wait for the whole pass
+            with torch.no_grad(), policy.lock:
+                if policy.weights is not weights:
+                    break
+                part = _evaluate_rows(policy, sequences.select(rows), reference, critic or ZeroCritic(), temperature)
+            parts.append(part)
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
     named: dict[str, Any] = dict(zip(COLUMNS, columns, strict=True))
     shared = {name: getattr(sequences, name) for name in Sequences.__dataclass_fields__}

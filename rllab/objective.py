@@ -73,7 +73,7 @@ class Objective:
     def describe(self) -> str:
         """Say in words what is expected, for the foot of a panel."""
         when = {"eos": "at the end", "segment": "at each sentence end", "prefix": "at each token"}[self.timing]
-        words = [f"expected {self.reward.name}, paid {when}"]
+        words = [f"expected score of “{self.reward.name}”, paid {when}"]
         if self.prefix_pay == "level":
             words.append("as the level of the whole text each time")
         if self.kl_coef:

@@ -100,6 +100,7 @@ class Policy:
             made = self.tokenizer.encode(prompt, split_special_tokens=True)
             made = made[:-1] if made[-1:] == [self.eos_id] else made
         ids = [int(token) for token in made]
+        self._check_rows(prompt, ids)
         if len(ids) >= self.context:
             remedy = f"it has {len(ids)} tokens and the model reads at most {self.context}; shorten it"
             raise LabError("prompt", prompt, remedy)
@@ -186,11 +187,20 @@ class Policy:
         """Tell of a token whether it closes a sentence."""
         return self.token_text(token_id).rstrip().endswith(SENTENCE_ENDS)
 
+    def _check_rows(self, prompt: str, ids: list[int]) -> None:
+        """Refuse a prompt that a table has no rows for."""
+        rows = getattr(self.model.config, "prompts", None)
+        if rows is not None and ids not in [list(row) for row in rows]:
+            known = ", ".join(repr(self.decode(row)) for row in rows)
+            raise LabError(
+                "prompt", prompt, f"this policy is a table with rows for {known} alone; choose one of them"
+            )
+
     def _check_words(self, text: str, *, field: str) -> None:
         """Refuse words that a closed vocabulary does not have, and name its nearest ones."""
         known: dict[str, int] = self.tokenizer.get_vocab()
         special = set(self.tokenizer.all_special_tokens)
-        for word in text.split():
+        for word, _ in self.tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
             if word not in known or word in special:
                 close = nearest(word, set(known) - special)
                 raise LabError(field, text, f"this world has no word {word!r}; near it are {close}")

@@ -191,3 +191,24 @@ def test_stop_ends_the_pass_between_slices():
     stop.set()
     with pytest.raises(Stopped):
         evaluate(policy, random_rows(policy, rows=2), stop=stop)
+
+
+def test_weights_that_change_between_two_slices_start_the_pass_again(monkeypatch):
+    policy = gpt2_policy()
+    rows = random_rows(policy, rows=6, prompt=3, width=4)
+    ordinary, calls = Policy.logits, []
+
+    def learns_meanwhile(self, sequences, *, temperature):
+        calls.append(len(sequences))
+        found = ordinary(self, sequences, temperature=temperature)
+        if len(calls) == 2:  # as if an update ended while the second slice was waiting for the lock
+            with torch.no_grad():
+                next(self.model.parameters()).add_(0.1)
+            self.changed()
+        return found
+
+    monkeypatch.setattr(Policy, "logits", learns_meanwhile)
+    torn = evaluate(policy, rows, micro_batch_size=2)
+    monkeypatch.undo()
+    assert calls == [2, 2, 2, 2, 2]  # two that were thrown away, then all three
+    assert torch.equal(torn.logprobs, evaluate(policy, rows, micro_batch_size=2).logprobs)

@@ -62,7 +62,7 @@ def test_level_pays_by_the_number_of_payments_and_its_total_says_so(timing):
 
 
 def test_the_words_name_everything_that_is_not_as_usual(world):
-    assert objective(world, kl_coef=0.0).describe() == "expected taste, paid at the end"
+    assert objective(world, kl_coef=0.0).describe() == "expected score of “taste”, paid at the end"
     words = objective(
         world, kl_coef=0.05, gamma=0.9, timing="segment", temperature=1.5, missing_eos_penalty=1.0, prefix_pay="level"
     ).describe()

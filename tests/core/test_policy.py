@@ -5,6 +5,7 @@ import torch
 
 from rllab.errors import LabError
 from rllab.policy import PARTS, choose_trainable
+from rllab.worlds import load_world
 from tests.core.small import gpt2_policy, random_rows, same_weights, state_of
 from tests.fakes import fake_policy
 
@@ -103,3 +104,16 @@ def test_a_policy_reads_as_much_as_its_model(tabular, micro):
 def test_segments_of_an_empty_batch_of_columns():
     policy = fake_policy("a", ".")
     assert policy.segments(torch.zeros(3, 0, dtype=torch.long)).shape == (3, 0)
+
+
+def test_a_full_stop_needs_no_space_before_it():
+    tales = load_world("tales").policy
+    prompt = load_world("tales").prompts[0]
+    word = prompt.split()[-2]
+    assert tales.encode_response(f"{word}.") == tales.encode_response(f"{word} .")
+
+
+def test_a_table_refuses_a_prompt_that_it_has_no_rows_for(tabular):
+    with pytest.raises(LabError, match="is a table with rows for") as caught:
+        tabular.policy.encode("happy happy")
+    assert caught.value.field == "prompt"

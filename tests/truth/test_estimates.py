@@ -46,7 +46,7 @@ def test_values_come_one_way_after_the_other_each_with_its_objective(world):
 def test_a_trained_critic_answers_for_its_own_objective_alone(world):
     prompt = world.prompts[0]
     for changes, sentence in [
-        ({"kl_coef": 0.7}, "kl_coef is 0.7, not 0.1: the critic was trained on expected gold"),
+        ({"kl_coef": 0.7}, "kl_coef is 0.7, not 0.1: the critic was trained on expected score of “gold”"),
         ({"gamma": 0.5}, "gamma is 0.5, not 1"),
         ({"timing": "prefix"}, "timing is prefix, not eos"),
     ]:
@@ -137,7 +137,7 @@ def test_every_bar_keeps_q_minus_a_equal_to_v_and_advantages_cancel(world, kind)
 
 
 def test_what_if_says_in_a_sentence_what_another_token_would_bring(world):
-    happy, sad = (world.policy.encode(word)[0] for word in ("happy", "sad"))
+    happy, sad = (world.policy.encode_response(word)[0] for word in ("happy", "sad"))
     found = what_if(world, world.prompts[0], (), [happy, sad], samples=200, seed=1)
     tree = exact(world, world.prompts[0])
     gap = (tree.Q(())[happy] - tree.Q(())[sad]).item()
