@@ -42,6 +42,11 @@ class Tree:
     leaves: Sequences
     scores: Scores  # of the leaves
 
+    def __repr__(self) -> str:
+        """Say in a line what a cell has made; the leaves alone would fill pages."""
+        size = f"{self.states:,} states, {len(self.leaves):,} responses"
+        return f"Tree({self.prompt!r}: {size}, {self.label} J {self.J:.4f})"
+
     @property
     def label(self) -> str:
         """Say what kind of truth this is."""

@@ -1,0 +1,111 @@
+"""On `micro`, 60 PPO updates at the notebook's defaults against the learned reward raise gold, on every seed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.result import Result
+from rllab.judges.micro import gold
+from rllab.objective import Objective
+from rllab.trainer import Trainer
+from rllab.truth import Tree, exact
+from rllab.worlds import World, load_world
+
+SEEDS, UPDATES = 5, 60
+MIN_GAIN, MAX_SECONDS, MAX_KL, MIN_LENGTH = 1.0, 20.0, 10.0, 0.7
+TARGET = (
+    f"{UPDATES} updates on {SEEDS} of {SEEDS} seeds: gold up by at least {MIN_GAIN:g} initial sd in at most "
+    f"{MAX_SECONDS:g} s, KL at most {MAX_KL:g} nats, length at least {MIN_LENGTH:.0%} of the start, all by enumeration"
+)
+
+
+@dataclass(frozen=True)
+class Law:
+    """What can be said of all responses of a policy, by enumeration, averaged over the prompts."""
+
+    score: float  # of the gold judge
+    spread: float  # its standard deviation
+    length: float  # tokens
+    choices: float  # exp of the entropy in nats: as many equally likely responses would be as uncertain
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one seed's run did."""
+
+    seed: int
+    gain: float  # of gold, in standard deviations before
+    seconds: float  # of the updates alone
+    kl: float  # nats per response
+    length: float  # share of the length before
+    choices: float  # of the policy after
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether this run keeps every bound."""
+        quick = self.seconds <= MAX_SECONDS
+        return quick and self.gain >= MIN_GAIN and self.kl <= MAX_KL and self.length >= MIN_LENGTH
+
+
+def measure() -> Result:
+    """Train once for each seed and enumerate every response before and after."""
+    world = load_world("micro")
+    runs = [run(world, seed) for seed in range(SEEDS)]
+    good, before = sum(one.passed for one in runs), law([tree(world, prompt) for prompt in world.prompts])
+    figure = (
+        f"{good} of {SEEDS} seeds: gold {', '.join(f'{one.gain:+.2f}' for one in runs)} sd, at most "
+        f"{max(one.seconds for one in runs):.1f} s and {max(one.kl for one in runs):.2f} nats, length at least "
+        f"{min(one.length for one in runs):.0%}; as many choices as {before.choices:.0f} equally likely responses "
+        f"before, {statistics.median(one.choices for one in runs):.0f} after (median)"
+    )
+    details = {"before": asdict(before), "runs": [asdict(one) for one in runs], "threads": torch.get_num_threads()}
+    claim = "PPO on the smallest world raises what we really want, known exactly"
+    return Result(claim, TARGET, figure, passed=good == SEEDS, details=details)
+
+
+def run(world: World, seed: int) -> Run:
+    """Train once and compare the policy's law before and after."""
+    trainer = Trainer(world, "ppo", seed=seed)
+    began = time.perf_counter()
+    trainer.run(UPDATES)
+    seconds = time.perf_counter() - began
+    start = law([tree(world, prompt) for prompt in world.prompts])
+    trees = [tree(trainer.world, prompt) for prompt in world.prompts]
+    end = law(trees)
+    return Run(
+        seed=seed,
+        gain=(end.score - start.score) / start.spread,
+        seconds=seconds,
+        kl=statistics.fmean(one.kl(world.reference) for one in trees),
+        length=end.length / start.length,
+        choices=end.choices,
+    )
+
+
+def tree(world: World, prompt: str) -> Tree:
+    """Enumerate the responses to a prompt; what each brings is gold, without a price."""
+    judge = gold(world.policy.decode)
+    objective = Objective.of(replace(world.config(), kl_coef=0.0), reward=judge, reference=world.reference)
+    return exact(world, prompt, objective=objective)
+
+
+def law(trees: list[Tree]) -> Law:
+    """Sum up trees, each prompt as often as any other."""
+    p = torch.cat([one.leaf_logprobs.exp() for one in trees]) / len(trees)
+
+    def mean(numbers: list[Tensor]) -> float:
+        return float((p * torch.cat(numbers).double()).sum())
+
+    score = mean([one.scores.total for one in trees])
+    square = mean([one.scores.total.double().square() for one in trees])
+    return Law(
+        score=score,
+        spread=(square - score**2) ** 0.5,
+        length=mean([one.leaves.lengths for one in trees]),
+        choices=float(torch.tensor(mean([-one.leaf_logprobs for one in trees])).exp()),
+    )
