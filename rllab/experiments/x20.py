@@ -45,7 +45,7 @@ class Arm:
     proxy: tuple[float, ...]
     gold: tuple[float, ...]
     kl: tuple[float, ...]  # nats per response
-    distinct: tuple[float, ...]  # share of different responses
+    variety: tuple[float, ...]  # different tokens for each token written
     first_text: str
     last_text: str
 
@@ -76,7 +76,7 @@ class Result:
         return sum(sum(arm.proxy) / len(arm.proxy) for arm in arms) / len(arms)
 
 
-FAST, WORKSHOP = Size("micro", 1, 24, 6, 200), Size("tales", 3, 90, 6, 96)
+FAST, WORKSHOP = Size("micro", 1, 24, 6, 200), Size("tales", 5, 40, 4, 64)
 
 
 def run(size: Size, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Result:
@@ -118,10 +118,10 @@ def _arm(curve: Curve, judge: str, timing: str, seed: int) -> Arm:
         timing,
         seed,
         updates=tuple(point.step for point in points),
-        proxy=tuple(point.proxy for point in points),
-        gold=tuple(point.gold for point in points),
-        kl=tuple(point.kl for point in points),
-        distinct=tuple(point.distinct for point in points),
+        proxy=tuple(round(point.proxy, 4) for point in points),
+        gold=tuple(round(point.gold, 4) for point in points),
+        kl=tuple(round(point.kl, 4) for point in points),
+        variety=tuple(round(point.variety, 4) for point in points),
         first_text=points[0].samples[0].response,
         last_text=points[-1].samples[0].response,
     )
