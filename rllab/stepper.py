@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -124,6 +125,29 @@ class Stepper:
             done=self.done and t == len(self.steps),
         )
 
+    def logprobs_at(self, t: int, *, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return the log-probs of all tokens after t tokens of the line, (A,) of the policy and of its reference."""
+        self._check_place(t)
+        logits, ref_logits = self._seen[t].logits, self._seen[t].ref_logits
+        return torch.log_softmax(logits / temperature, dim=-1), torch.log_softmax(ref_logits / temperature, dim=-1)
+
+    def values_after(self, t: int, token_ids: Sequence[int]) -> list[float]:
+        """Return the critic's V of the states that some tokens lead to, after t tokens of the line."""
+        self._check_place(t)
+        self._check_fresh()
+        prefix = self.prefix_ids[:t]
+        if self._critic_decoder is None:
+            rows = sequences_from_ids(
+                self.world.policy, [self.prompt] * len(token_ids), [(*prefix, token) for token in token_ids]
+            )
+            with torch.no_grad(), self.world.policy.lock:
+                return self.world.critic.state_values(rows)[:, t + 1].double().tolist()
+        decoder = self._critic_decoder.fork()
+        decoder.crop(t, decoder.output)
+        decoder = decoder.take(torch.zeros(len(token_ids), dtype=torch.long, device=self.world.policy.device))
+        decoder.push(torch.tensor(token_ids, device=self.world.policy.device))
+        return decoder.output.double().tolist()
+
     def step(self, token_id: int | None = None) -> Step:
         """Write one token: sampled, or the one that is given."""
         self._check_open()
@@ -203,6 +227,9 @@ class Stepper:
             ended = self.steps[-1].is_end
             remedy = "the line has ended" if ended else f"the limit of {len(self.steps)} tokens is reached"
             raise LabError("step", len(self.steps) + 1, f"{remedy}; go back or reset")
+        self._check_fresh()
+
+    def _check_fresh(self) -> None:
         if self.stale:
             remedy = "the policy has learned since this line was begun; reset to write with the new one"
             raise LabError("line", f"{self.prompt} | {self.world.policy.decode(self.prefix_ids)}", remedy)

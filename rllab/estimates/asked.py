@@ -82,7 +82,7 @@ def sampled_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
 
 def learned_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
     """Ask the critic; it speaks of the objective that it was trained on and of no other."""
-    _check_critic(asked)
+    check_critic(asked)
     world = asked.world
     rows = [prefix or (world.policy.eos_id,) for prefix in prefixes]  # a batch needs a column, seen or not
     sequences = sequences_from_ids(world.policy, [asked.prompt] * len(rows), rows)
@@ -102,11 +102,13 @@ def payments(asked: Asked, rows: Sequence[Prefix]) -> tuple[Tensor, Tensor]:
     policy, objective = asked.world.policy, asked.objective
     sequences = open_ended(policy, asked.prompt, rows, horizon=asked.horizon)
     paid = objective.score(sequences).per_token.double().cpu()
-    rollout = evaluate(policy, sequences, reference=objective.reference, temperature=objective.temperature)
+    rollout = evaluate(
+        policy, sequences, reference=objective.reference, temperature=objective.temperature, stop=asked.stop
+    )
     return paid, kl_k1(rollout.logprobs, rollout.ref_logprobs).double().cpu()
 
 
-def _check_critic(asked: Asked) -> None:
+def check_critic(asked: Asked) -> None:
     """Refuse a critic that speaks of something else."""
     world = asked.world
     if isinstance(world.critic, ZeroCritic):

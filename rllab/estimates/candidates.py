@@ -7,13 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from rllab.estimates.arithmetic import action_value, combine
-from rllab.estimates.asked import WAYS, Asked, Prefix, payments
+from rllab.estimates.asked import WAYS, Asked, Prefix, check_critic
 from rllab.estimates.values import check_kinds
-from rllab.generation import Decoder
+from rllab.generation import Decoder, Progress
 from rllab.objective import Estimate, Objective
+from rllab.reward import payment_places
+from rllab.stepper import Stepper
+from rllab.truth import Tree, monte_carlo
+from rllab.truth.payments import open_ended
 from rllab.worlds.world import World
+
+LOOKED_AT = 32  # likeliest tokens that a critic is asked about
+NEVER = 1e-9  # all others together, if they are less likely than that, are not asked about
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +33,10 @@ class Candidates:
 
     prefix: tuple[int, ...]
     token_ids: tuple[int, ...]
-    probs: tuple[float, ...]
+    probs: tuple[float, ...]  # at the objective's temperature
     q: tuple[Estimate, ...]
-    value: Estimate  # V of the state
+    others: Estimate  # Q of all other actions, as often as each is written among them
+    value: Estimate  # V of the state: the average of Q
 
     @property
     def advantages(self) -> tuple[float, ...]:
@@ -41,13 +50,8 @@ class Candidates:
 
     @property
     def other_advantage(self) -> float:
-        """Return the mean advantage of all other actions: what is left for the sum of pi A to be 0."""
-        if self.other_prob == 0.0:
-            return 0.0
-        return (
-            -sum(prob * advantage for prob, advantage in zip(self.probs, self.advantages, strict=True))
-            / self.other_prob
-        )
+        """Return the mean advantage of all other actions."""
+        return self.others.mean - self.value.mean
 
 
 def candidates(
@@ -66,25 +70,133 @@ def candidates(
     asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, None)
     check_kinds([kind])
     start, chosen = tuple(prefix), tuple(token_ids)
-    q = action_values(asked, start, chosen, kind)
-    probs = _probs(asked, start)
-    own = tuple(float(probs[token]) for token in chosen)
-    whole = len(set(chosen)) == world.policy.vocabulary
-    value = combine(q, own) if whole else WAYS[kind](asked, [start])[0]
-    return Candidates(start, chosen, own, tuple(q), value)
+    asked.check([(*start, token) for token in chosen] or [start])
+    if kind == "exact":
+        return of_tree(asked.tree, start, chosen)
+    here = Next.of(asked, start)
+    return _sampled(asked, here, chosen) if kind == "monte-carlo" else _learned(asked, here, chosen)
 
 
-def action_values(asked: Asked, prefix: Prefix, token_ids: Sequence[int], kind: str) -> list[Estimate]:
-    """Return Q of some tokens behind a prefix: what is paid for each, and V of where it leads."""
-    rows = [(*prefix, token) for token in token_ids]
+def continued(
+    world: World,
+    prompt: str,
+    prefix: Sequence[int],
+    token_ids: Sequence[int],
+    *,
+    samples: int,
+    seed: int = 0,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> Candidates:
+    """Return Q of some tokens from continuations of each, under the world's objective, as a job wants it."""
+    asked = Asked(world, prompt, world.objective, samples, seed, stop, progress)
+    start, chosen = tuple(prefix), tuple(token_ids)
+    asked.check([(*start, token) for token in chosen])
+    return _sampled(asked, Next.of(asked, start), chosen)
+
+
+def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
+    """Read Q and V off an exact tree."""
+    probs, q, value = tree.pi(prefix), tree.Q(prefix), tree.estimate(prefix)
+    rest = torch.ones_like(probs).index_fill(0, torch.tensor(token_ids, dtype=torch.long), 0.0) * probs
+    whole = float(rest.sum())
+    mean = float((rest * q.nan_to_num(0.0)).sum()) / whole if whole > NEVER else value.mean
+    made = [Estimate(one, 0.0, value.samples, "exact", tree.objective) for one in (*q[list(token_ids)].tolist(), mean)]
+    return Candidates(
+        prefix, tuple(token_ids), tuple(probs[list(token_ids)].tolist()), tuple(made[:-1]), made[-1], value
+    )
+
+
+def foreseen(stepper: Stepper, t: int, token_ids: Sequence[int]) -> Candidates:
+    """Return Q of some tokens after t tokens of a line as its critic has it; what was read is not read again."""
+    asked = Asked(stepper.world, stepper.prompt, stepper.world.objective, 0, 0, None, None)
+    logprobs = stepper.logprobs_at(t, temperature=asked.objective.temperature)
+    here = Next(stepper.prefix_ids[:t], *(one.double().cpu() for one in logprobs), line=stepper)
+    return _learned(asked, here, tuple(token_ids))
+
+
+def action_values(asked: Asked, here: Next, token_ids: Sequence[int], kind: str) -> list[Estimate]:
+    """Return Q of some tokens of one state: what is paid for each, and V of where it leads."""
+    rows = [(*here.prefix, token) for token in token_ids]
     asked.check(rows)
-    paid, gap = (column[:, len(prefix)] for column in payments(asked, rows))
-    net = paid - asked.objective.kl_coef * gap
-    return list(map(action_value, WAYS[kind](asked, rows), net.tolist()))
+    chosen = torch.tensor(token_ids, dtype=torch.long)
+    gap = (here.logprobs - here.ref_logprobs)[chosen]
+    net = _paid(asked, here.prefix, rows) - asked.objective.kl_coef * gap
+    return list(map(action_value, here.values(asked, rows, kind), net.tolist()))
 
 
-def _probs(asked: Asked, prefix: Prefix) -> torch.Tensor:
-    """Return the policy's probabilities behind a prefix, (A,)."""
-    policy = asked.world.policy
-    logits = Decoder(policy, [[*asked.ids, *prefix]]).logits[0]
-    return torch.softmax(logits.double() / asked.objective.temperature, dim=0).cpu()
+@dataclass(frozen=True, eq=False)
+class Next:
+    """One state: the log-probs of all tokens (A,) there, and who has read it already."""
+
+    prefix: Prefix
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    line: Stepper | None = None
+
+    @classmethod
+    def of(cls, asked: Asked, prefix: Prefix) -> Next:
+        """Read a prefix with the policy and, where it is another one, with the reference."""
+        policy, reference = asked.world.policy, asked.objective.reference
+        both = [policy] if reference.weights is policy.weights else [policy, reference]
+        logits = [Decoder(one, [[*asked.ids, *prefix]], stop=asked.stop).logits[0].double().cpu() for one in both]
+        logprobs = [torch.log_softmax(one / asked.objective.temperature, dim=0) for one in logits]
+        return cls(prefix, logprobs[0], logprobs[-1])
+
+    def values(self, asked: Asked, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
+        """Return V of the states behind some tokens."""
+        if self.line is None or kind != "learned":
+            return WAYS[kind](asked, rows)
+        found = self.line.values_after(len(self.prefix), [row[-1] for row in rows])
+        found = [0.0 if asked.is_over(row) else value for row, value in zip(rows, found, strict=True)]
+        return [Estimate(value, float("nan"), 0, "learned", asked.objective) for value in found]
+
+
+def _sampled(asked: Asked, here: Next, chosen: Prefix) -> Candidates:
+    """Continue every token, and all others together, with common random numbers."""
+    probs = here.logprobs[list(chosen)].exp().tolist()
+    q = action_values(asked, here, chosen, "monte-carlo")
+    rest = 1.0 - sum(probs) if len(set(chosen)) < len(here.logprobs) else 0.0
+    if rest <= NEVER:
+        value = combine(q, [prob / sum(probs) for prob in probs])
+        return Candidates(here.prefix, chosen, tuple(probs), tuple(q), value, value)
+    (others,) = monte_carlo(
+        asked.world,
+        asked.prompt,
+        [here.prefix],
+        samples=asked.samples,
+        seed=asked.seed,
+        objective=asked.objective,
+        barred=chosen,
+        stop=asked.stop,
+    )
+    value = combine([*q, others], [*probs, rest])
+    return Candidates(here.prefix, chosen, tuple(probs), tuple(q), others, value)
+
+
+def _learned(asked: Asked, here: Next, chosen: Prefix) -> Candidates:
+    """Ask the critic one token ahead, of the chosen tokens and the likeliest; the rest counts as average."""
+    check_critic(asked)
+    likeliest = here.logprobs.topk(min(LOOKED_AT, len(here.logprobs))).indices.tolist()
+    looked = list(dict.fromkeys([*chosen, *likeliest]))
+    q = action_values(asked, here, looked, "learned")
+    probs = here.logprobs[looked].exp()
+    value = combine(q, (probs / probs.sum()).tolist())
+    own, shown = tuple(probs[: len(chosen)].tolist()), q[: len(chosen)]
+    rest = 1.0 - sum(own)
+    known = sum(prob * one.mean for prob, one in zip(own, shown, strict=True))
+    mean = (value.mean - known) / rest if rest > NEVER else value.mean
+    return Candidates(
+        here.prefix, chosen, own, tuple(shown), Estimate(mean, float("nan"), 0, "learned", asked.objective), value
+    )
+
+
+def _paid(asked: Asked, prefix: Prefix, rows: Sequence[Prefix]) -> Tensor:
+    """Return what is paid for the last token of each row, (n,) float64; only rows that are paid for it are judged."""
+    objective, place = asked.objective, len(prefix)
+    sequences = open_ended(asked.world.policy, asked.prompt, rows, horizon=asked.horizon)
+    due = payment_places(sequences, timing=objective.timing)[:, place].nonzero()[:, 0].tolist()
+    paid = torch.zeros(len(rows), dtype=torch.float64)
+    if due:
+        paid[due] = objective.score(sequences.select(due)).per_token[:, place].double().cpu()
+    return paid

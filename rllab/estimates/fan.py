@@ -15,7 +15,7 @@ from rllab.maths.returns import discounted_returns
 from rllab.objective import Estimate
 from rllab.policy import Policy
 from rllab.records import Sequences
-from rllab.truth.continuations import Written, rows_at_once, write_on
+from rllab.truth.continuations import Start, Written, rows_at_once, write_on
 from rllab.truth.levels import responses_to
 from rllab.truth.prefixes import check_prefix, horizon_of, is_over
 from rllab.truth.sampling import sample_mean
@@ -56,12 +56,11 @@ def fan(
     written = write_on(
         [world.policy],
         ids,
-        [prefix],
+        [Start(prefix)],
         samples=slice(0, samples),
         seed=seed,
         horizon=horizon,
         temperature=world.objective.temperature,
-        known=[()],
         stop=stop,
     )
     return _read(booked(world, _laid_out(world.policy, prompt, written), stop=stop), world, tuple(prefix))

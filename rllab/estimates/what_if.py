@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rllab.errors import LabError
 from rllab.estimates.arithmetic import combine
 from rllab.estimates.asked import Asked
-from rllab.estimates.candidates import action_values
+from rllab.estimates.candidates import Next, action_values
 from rllab.generation import Progress
 from rllab.objective import Estimate, Objective
 from rllab.worlds.world import World
@@ -63,7 +63,9 @@ def what_if(
     if len(token_ids) != 2:
         raise LabError("tokens", tuple(token_ids), "choose two tokens to compare")
     asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, progress)
-    one, other = action_values(asked, tuple(prefix), token_ids, "monte-carlo")
+    asked.check([(*prefix, token) for token in token_ids])
+    here = Next.of(asked, tuple(prefix))
+    one, other = action_values(asked, here, token_ids, "monte-carlo")
     first, second = (world.policy.token_text(token) for token in token_ids)
     text = world.policy.decode(tuple(prefix))
     return WhatIf(prompt, text, (first, second), (one, other), combine([one, other], [1.0, -1.0]))

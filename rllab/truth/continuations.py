@@ -19,6 +19,15 @@ BUDGET = 64 * 2**20  # bytes of keys and values read at one time: what the cache
 KEEP = 0.7  # share of rows still being written below which the others are dropped; dropping copies the cache
 
 
+@dataclass(frozen=True)
+class Start:
+    """A prefix that is to be written on."""
+
+    prefix: Sequence[int]
+    known: Collection[int] = ()  # a sample that begins with one of these is left: it is known how that text goes on
+    barred: Collection[int] = ()  # no sample begins with one of these; the others are drawn in proportion
+
+
 @dataclass(frozen=True, eq=False)
 class Written:
     """Responses, prefixes included, and by how much the policy liked each new token more than its reference."""
@@ -52,37 +61,30 @@ class CommonNoise:
 def write_on(
     policies: Sequence[Policy],
     prompt_ids: Sequence[int],
-    prefixes: Sequence[Sequence[int]],
+    starts: Sequence[Start],
     *,
     samples: slice,
     seed: int,
     horizon: int,
     temperature: float,
-    known: Sequence[Collection[int]],
     stop: threading.Event | None = None,
 ) -> Written:
-    """Write the samples of each prefix to their end, rows of one prefix side by side.
+    """Write the samples of each start to their end, rows of one start side by side.
 
-    The first policy writes. A second one, if there is one, reads along: the reference. A sample whose first
-    token is among those `known` behind its prefix is left there.
+    The first policy writes. A second one, if there is one, reads along: the reference.
     """
-    count = samples.stop - samples.start
-    contexts = [[*prompt_ids, *prefix] for prefix in prefixes]
-    left = [torch.tensor(sorted(tokens), dtype=torch.long) for tokens in known]
-    repeat = torch.arange(len(prefixes)).repeat_interleave(count).to(policies[0].device)
+    contexts = [[*prompt_ids, *start.prefix] for start in starts]
+    repeat = torch.arange(len(starts)).repeat_interleave(samples.stop - samples.start).to(policies[0].device)
     decoders = [Decoder(policy, contexts, stop=stop).take(repeat) for policy in policies]
-    pages = _Pages(prefixes, samples, horizon=horizon, policy=policies[0])
+    pages = _Pages(starts, samples, horizon=horizon, policy=policies[0])
     noise = CommonNoise(seed, samples, like=decoders[0].logits)
     while True:
         if stop is not None and stop.is_set():
             raise Stopped
         logits = [decoder.logits / temperature for decoder in decoders]
-        chosen = draw(torch.softmax(logits[0], dim=-1), noise.at(pages.positions, pages.samples))
+        probs = pages.allowed(torch.softmax(logits[0], dim=-1))
+        chosen = draw(probs, noise.at(pages.positions, pages.samples))
         pages.write(chosen, [selected_logprobs(one, chosen) for one in logits] if len(logits) > 1 else [])
-        if left:
-            groups = zip(chosen.cpu().split(count), left, strict=True)
-            pages.leave(torch.cat([torch.isin(drawn, tokens) for drawn, tokens in groups]))
-            left = []  # a first token is drawn but once
         if not bool(pages.open.any()):
             return pages.finished()
         if pages.crowded or _full(decoders[0]):
@@ -108,17 +110,22 @@ def _full(decoder: Decoder) -> bool:
 class _Pages:
     """The responses being written: which rows are still open, and at which token each is."""
 
-    def __init__(self, prefixes: Sequence[Sequence[int]], samples: slice, *, horizon: int, policy: Policy) -> None:
+    def __init__(self, starts: Sequence[Start], samples: slice, *, horizon: int, policy: Policy) -> None:
         count, device = samples.stop - samples.start, policy.device
         self._eos, self._horizon = policy.eos_id, horizon
+        prefixes = [start.prefix for start in starts]
         lengths = torch.tensor([len(prefix) for prefix in prefixes], device=device)
         self._length = lengths.repeat_interleave(count)  # tokens of each response so far
         rows = len(self._length)
-        starts = [[*prefix, *[policy.pad_id] * (horizon - len(prefix))] for prefix in prefixes]
-        self._tokens = torch.tensor(starts, device=device).repeat_interleave(count, dim=0)
+        padded = [[*prefix, *[policy.pad_id] * (horizon - len(prefix))] for prefix in prefixes]
+        self._tokens = torch.tensor(padded, device=device).repeat_interleave(count, dim=0)
         self._gap = torch.zeros(rows, horizon, dtype=policy.dtype, device=device)
         self._row = torch.arange(rows, device=device)  # of each row that is being read
         self._sample = torch.arange(count, device=device).repeat(len(prefixes))
+        self._start = torch.arange(len(prefixes), device=device).repeat_interleave(count)
+        self._left = _marked([start.known for start in starts], policy)
+        self._shut = _marked([start.barred for start in starts], policy)
+        self._first = True
         self._known = torch.zeros(rows, dtype=torch.bool, device=device)
         self.open = ~self._known
 
@@ -137,6 +144,10 @@ class _Pages:
         """Tell whether so many rows have closed that dropping them pays."""
         return float(self.open.float().mean()) < KEEP
 
+    def allowed(self, probs: Tensor) -> Tensor:
+        """Return the probabilities (n, A) without those of the tokens that may not come first."""
+        return probs.masked_fill(self._shut[self._start], 0.0) if self._first and self._shut.any() else probs
+
     def write(self, chosen: Tensor, logprobs: Sequence[Tensor]) -> None:
         """Append a token to each open row; log-probs are the policy's and, where it reads along, the reference's."""
         rows = self._row[self.open]
@@ -146,11 +157,9 @@ class _Pages:
             self._gap[rows, places] = kl_k1(*logprobs)[self.open]
         self._length[rows] += 1
         self.open = self.open & (chosen != self._eos) & (self._length[self._row] < self._horizon)
-
-    def leave(self, rows: Tensor) -> None:
-        """Close rows (n,) whose continuation is known."""
-        self._known = rows.to(self.open.device)
-        self.open = self.open & ~self._known
+        if self._first:
+            self._known = self._left[self._start, chosen]
+            self.open, self._first = self.open & ~self._known, False
 
     def drop_closed(self) -> Tensor:
         """Go on with the open rows alone, and return their places among those that were being read."""
@@ -161,3 +170,11 @@ class _Pages:
     def finished(self) -> Written:
         """Return the responses."""
         return Written(self._tokens, self._length, self._gap, self._known)
+
+
+def _marked(tokens: Sequence[Collection[int]], policy: Policy) -> Tensor:
+    """Mark some tokens in each row, (n, A)."""
+    marks = torch.zeros(len(tokens), policy.vocabulary, dtype=torch.bool)
+    for row, some in enumerate(tokens):
+        marks[row, list(some)] = True
+    return marks.to(policy.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from rllab.maths.returns import charge_kl, discounted_returns
 from rllab.objective import Estimate, Objective
 from rllab.policy import Policy
 from rllab.records import Sequences
-from rllab.truth.continuations import Written, rows_at_once, write_on
+from rllab.truth.continuations import Start, Written, rows_at_once, write_on
 from rllab.truth.levels import responses_to
 from rllab.truth.payments import paid_along
 from rllab.truth.prefixes import check_prefix, horizon_of, is_over
@@ -33,6 +33,7 @@ def monte_carlo(
     samples: int,
     seed: int,
     objective: Objective | None = None,
+    barred: Collection[int] = (),
     stop: threading.Event | None = None,
     progress: Progress | None = None,
 ) -> list[Estimate]:
@@ -42,8 +43,10 @@ def monte_carlo(
     prefixes of one response, or two actions after the same prefix, can be compared sample by sample. Each
     estimate by itself is as random as it says. Texts that come to agree go on alike: where a sample writes just
     the token that leads to another of the prefixes, that one's continuation is taken and not written again.
+    No continuation begins with a `barred` token: what all other actions together are worth, as often as each
+    is written among them.
     """
-    task = _Task.of(world, prompt, objective or world.objective, seed=seed, stop=stop)
+    task = _Task.of(world, prompt, objective or world.objective, barred=barred, seed=seed, stop=stop)
     _check(task, prefixes, samples=samples)
     family = Family.of(task, [tuple(prefix) for prefix in prefixes])
     returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # behind a response that is over comes nothing
@@ -72,15 +75,25 @@ class _Task:
     ids: Sequence[int]  # of the prompt
     horizon: int  # tokens
     objective: Objective
+    barred: Collection[int]
     seed: int
     stop: threading.Event | None
 
     @classmethod
-    def of(cls, world: World, prompt: str, objective: Objective, *, seed: int, stop: threading.Event | None) -> _Task:
+    def of(
+        cls,
+        world: World,
+        prompt: str,
+        objective: Objective,
+        *,
+        barred: Collection[int],
+        seed: int,
+        stop: threading.Event | None,
+    ) -> _Task:
         """Read the prompt, and find how long a response may be."""
         ids = world.policy.encode(prompt)
         check_room(world.policy, [ids], max_new_tokens=1)
-        return cls(world, prompt, ids, horizon_of(world, ids), objective, seed, stop)
+        return cls(world, prompt, ids, horizon_of(world, ids), objective, barred, seed, stop)
 
     @property
     def policies(self) -> list[Policy]:
@@ -142,12 +155,11 @@ def _fill(returns: Tensor, task: _Task, family: Family, some: Sequence[int], par
     written = write_on(
         task.policies,
         task.ids,
-        [family.prefixes[number] for number in some],
+        [Start(family.prefixes[number], family.followers[number], task.barred) for number in some],
         samples=part,
         seed=task.seed,
         horizon=task.horizon,
         temperature=task.objective.temperature,
-        known=[family.followers[number] for number in some],
         stop=task.stop,
     )
     whole = _returns_to_go(task, written)  # (n, horizon)

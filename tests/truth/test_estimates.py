@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+import sys
 import threading
 
 import pytest
 import torch
 
 from rllab.errors import LabError, Stopped
-from rllab.estimates import along, candidates, estimate, what_if
+from rllab.estimates import Candidates, along, candidates, continued, estimate, foreseen, what_if
 from rllab.evaluation import evaluate
 from rllab.generation import generate
 from rllab.lines import Lines
@@ -134,6 +135,50 @@ def test_every_bar_keeps_q_minus_a_equal_to_v_and_advantages_cancel(world, kind)
         tree = exact(world, prompt)
         assert [one.mean for one in shown.q] == pytest.approx(tree.Q(prefix)[[3, 4, 0]].tolist(), abs=1e-10)
         assert shown.value.mean == pytest.approx(tree.V(prefix), abs=1e-10)
+
+
+def test_candidates_by_sampling_and_their_others_agree_with_the_tree(world):
+    prompt, prefix, shown = world.prompts[0], (1,), (3, 4)
+    found = candidates(world, prompt, prefix, shown, "monte-carlo", samples=2000)
+    truth = candidates(world, prompt, prefix, shown, "exact")
+    for one, other in zip((*found.q, found.others, found.value), (*truth.q, truth.others, truth.value), strict=True):
+        assert abs(one.mean - other.mean) <= 4.9 * one.standard_error + 1e-12
+    assert found.probs == pytest.approx(truth.probs, abs=1e-12)
+    assert found.value.standard_error < found.others.standard_error
+    again = continued(world, prompt, prefix, shown, samples=2000)
+    assert [one.mean for one in again.q] == [one.mean for one in found.q]
+
+
+@pytest.mark.parametrize("timing", ["eos", "prefix"])
+def test_what_a_critic_foresees_from_a_line_is_what_it_says_of_the_whole_texts(micro, timing):
+    world = micro.replace(objective=dataclasses.replace(micro.objective, timing=timing, kl_coef=0.2))
+    stepper = Stepper(world)
+    for token in (3, 5, 1, 4):
+        stepper.step(token)
+    for t, shown in ((0, (3, 0)), (2, (7, 0, 2)), (4, (1, 2))):
+        near, far = foreseen(stepper, t, shown), candidates(world, stepper.prompt, (3, 5, 1, 4)[:t], shown, "learned")
+        assert [one.mean for one in near.q] == pytest.approx([one.mean for one in far.q], abs=1e-10)
+        assert (near.value.mean, near.others.mean) == pytest.approx((far.value.mean, far.others.mean), abs=1e-10)
+    assert stepper.prefix_ids == (3, 5, 1, 4)
+    (before,) = estimate(world, stepper.prompt, [()], ["learned"])
+    deltas = along(world, stepper.prompt, (3,), ["learned"]).advantages["learned"]
+    assert foreseen(stepper, 0, (3,)).q[0].mean - before.mean == pytest.approx(deltas[0].mean, abs=1e-10)
+
+
+def test_what_a_large_vocabulary_leaves_out_counts_as_average(world, monkeypatch):
+    monkeypatch.setattr(sys.modules[Candidates.__module__], "LOOKED_AT", 3)
+    found = candidates(world, world.prompts[0], (1,), (0, 6), "learned")
+    total = sum(prob * one for prob, one in zip(found.probs, found.advantages, strict=True))
+    assert total + found.other_prob * found.other_advantage == pytest.approx(0.0, abs=1e-12)
+    assert abs(found.other_advantage) < 5
+
+
+def test_a_line_that_is_older_than_the_policy_foresees_nothing(micro):
+    policy = micro.policy.copy()
+    stepper = Stepper(micro.replace(policy=policy))
+    policy.changed()
+    with pytest.raises(LabError, match="reset to write with the new one"):
+        foreseen(stepper, 0, (3, 0))
 
 
 def test_what_if_says_in_a_sentence_what_another_token_would_bring(world):

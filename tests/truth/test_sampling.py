@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rllab.errors import LabError, Stopped
-from rllab.generation import generate
+from rllab.generation import Decoder, generate, sequences_from_ids, write
 from rllab.truth import exact, monte_carlo
 from tests.truth.trees import PROMPT, tree_world
 
@@ -77,6 +77,53 @@ def test_the_transformer_of_micro_agrees_with_its_tree(micro):
     found = monte_carlo(micro, micro.prompts[1], prefixes, samples=400, seed=0, objective=objective)
     for one, prefix in zip(found, prefixes, strict=True):
         assert abs(one.mean - tree.V(prefix)) <= BOUND * max(one.standard_error, 1e-3)
+
+
+@pytest.mark.parametrize("objective", [{}, {"timing": "prefix", "gamma": 0.8, "kl_coef": 0.3, "temperature": 1.5}])
+def test_a_continuation_that_is_taken_from_another_prefix_is_the_one_that_would_have_been_written(objective):
+    world = tree_world(words=3, horizon=5, seed=8, **objective)
+    line = (0, 1, 2, 1, 0)
+    prefixes = [line[:t] for t in range(6)] + [(0, 2), (), (0, 1)]  # a line, a branch of it, and two asked for twice
+    together = monte_carlo(world, PROMPT, prefixes, samples=200, seed=3)
+    for prefix, one in zip(prefixes, together, strict=True):
+        (alone,) = monte_carlo(world, PROMPT, [prefix], samples=200, seed=3)
+        assert one.returns == pytest.approx(alone.returns, abs=1e-12)
+
+
+def test_a_line_sampled_at_once_has_the_statistics_of_independent_samples(micro):
+    prompt, line, n = micro.prompts[0], (1, 3, 5, 4), 1500
+    objective = dataclasses.replace(micro.objective, kl_coef=0.0)
+    together = monte_carlo(micro, prompt, [line[:t] for t in range(5)], samples=n, seed=5, objective=objective)
+    for t, one in enumerate(together):
+        rows = independent(micro, prompt, line[:t], n=n, seed=100 + t)
+        returns = objective.score(rows).total.double()
+        apart = math.hypot(one.standard_error, returns.std().item() / n**0.5)
+        assert abs(one.mean - returns.mean().item()) <= BOUND * apart
+        assert torch.tensor(one.returns).std().item() == pytest.approx(returns.std().item(), rel=0.15)
+        assert one.standard_error == pytest.approx(torch.tensor(one.returns).std().item() / n**0.5)
+
+
+def independent(world, prompt, prefix, *, n, seed):
+    """Write a prefix on n times with the plain decoder, nothing shared but the prefix itself."""
+    policy, generator = world.policy, torch.Generator().manual_seed(seed)
+    decoder = Decoder(policy, [[*policy.encode(prompt), *prefix]] * n)
+    columns = list(
+        write(decoder, max_new_tokens=world.max_new_tokens - len(prefix), temperature=1.0, generator=generator)
+    )
+    tokens, active = (torch.stack([getattr(one, name) for one in columns], dim=1) for name in ("tokens", "active"))
+    ids = [[*prefix, *row[mask].tolist()] for row, mask in zip(tokens, active, strict=True)]
+    return sequences_from_ids(policy, [prompt] * n, ids)
+
+
+def test_without_some_first_tokens_the_others_are_valued_together():
+    world = tree_world(words=4, horizon=4, seed=2, kl_coef=0.3)
+    tree, barred = exact(world, PROMPT), (0, 2, 4)
+    probs, q = tree.pi((1,)), tree.Q((1,))
+    rest = [token for token in range(5) if token not in barred]
+    (one,) = monte_carlo(world, PROMPT, [(1,)], samples=4000, seed=0, barred=barred)
+    expected = (probs[rest] * q[rest]).sum() / probs[rest].sum()
+    assert abs(one.mean - expected.item()) <= BOUND * one.standard_error
+    assert abs(one.mean - tree.V((1,))) > BOUND * one.standard_error  # it is another number
 
 
 def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatch):
