@@ -7,14 +7,10 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
 from transformers import (
     GPT2Config,
@@ -25,6 +21,7 @@ from transformers import (
 
 from rllab.build.critics import fit_critic
 from rllab.build.labelling import label_pairs, save_reward_model
+from rllab.build.words import word_tokenizer
 from rllab.errors import Stopped
 from rllab.generation import Progress, generate, sequences_from_ids
 from rllab.judges.micro import gold
@@ -54,7 +51,7 @@ def build_micro(
     target = folder or data_dir() / "models" / "micro"
     with rebuilt(target) as fresh:
         world = _with_policy(fresh, grammar, seed=seed, stop=stop, progress=progress)
-        pairs = label_pairs(world, JUDGES, count=PAIRS, seed=seed)
+        pairs = label_pairs(world, JUDGES, count=PAIRS, seed=seed, stop=stop, progress=progress)
         fit = fit_reward_model(world, pairs, seed=seed)
         fit.run(EPOCHS * fit.updates_per_epoch, stop=stop, progress=progress)
         save_reward_model(fit.reward, fresh / "reward")
@@ -127,13 +124,6 @@ Samples of the policy (prompt | response):
 {samples}
 ```
 """
-
-
-def word_tokenizer(vocabulary: Sequence[str], *, eos: str = "<eos>") -> PreTrainedTokenizerFast:
-    """Make a tokenizer whose tokens are whole words, told apart by spaces."""
-    backend = Tokenizer(WordLevel({word: number for number, word in enumerate(vocabulary)}, unk_token=eos))
-    backend.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos, pad_token=eos)
 
 
 def pretrain(
