@@ -76,24 +76,30 @@ class Result:
         return sum(sum(arm.proxy) / len(arm.proxy) for arm in arms) / len(arms)
 
 
-FAST, WORKSHOP = Size("micro", 1, 24, 6, 200), Size("tales", 5, 40, 4, 64)
+FAST, WORKSHOP = Size("micro", 1, 10, 5, 100), Size("tales", 5, 32, 4, 64)
 
 
 def run(size: Size, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Result:
-    """Train by PPO without a price on KL, once for each cell and seed."""
+    """Train by PPO once for each cell and seed."""
     world, arms = load_world(size.world), []
     cells = [(seed, judge, timing) for seed in range(size.seeds) for judge in JUDGES for timing in TIMINGS]
     for number, (seed, judge, timing) in enumerate(cells):
         if progress is not None:
             progress(number, len(cells), f"{judge}, {timing}, seed {seed}")
-        asked = world.replace(reward=judge_of(world, judge))
-        config = asked.config("ppo", kl_coef=0.0, timing=timing)
-        trainer = Trainer(asked, "ppo", config, seed=seed)
-        curve = watch(trainer, method=judge, updates=size.updates, every=size.every, samples=size.samples, stop=stop)
-        if stop is not None and stop.is_set():
-            raise Stopped
-        arms.append(_arm(curve, judge, timing, seed))
+        arms.append(run_cell(world, size, judge, timing, seed=seed, stop=stop))
     return Result(tuple(arms))
+
+
+def run_cell(
+    world: World, size: Size, judge: str, timing: Timing, *, seed: int, stop: threading.Event | None = None
+) -> Arm:
+    """Train once, without a price on KL."""
+    asked = world.replace(reward=judge_of(world, judge))
+    trainer = Trainer(asked, "ppo", asked.config("ppo", kl_coef=0.0, timing=timing), seed=seed)
+    curve = watch(trainer, method=judge, updates=size.updates, every=size.every, samples=size.samples, stop=stop)
+    if stop is not None and stop.is_set():
+        raise Stopped
+    return _arm(curve, judge, timing, seed)
 
 
 def judge_of(world: World, judge: str) -> Reward:

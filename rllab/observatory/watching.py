@@ -90,8 +90,8 @@ class Watch:
             pass
 
     def _measure(self, stop: threading.Event | None) -> None:
-        asked = {"prompts": self.prompts, "samples": self.samples, "seed": self.seed}
-        point = measure(self.run.world, step=self.done, stop=stop, **asked)
+        world, step = self.run.world, self.done
+        point = measure(world, step=step, prompts=self.prompts, samples=self.samples, seed=self.seed, stop=stop)
         self.points = (*self.points, point)
 
     def _say(self, first: int, updates: int, progress: Progress | None) -> None:
