@@ -93,7 +93,8 @@ class BlameGame:
     def accuse(self, place: int) -> Verdict:
         """Say which token is the flaw."""
         self._check(place)
-        word, cost = self.tokens[place], f"{len(self.rerolls)} re-rolls"
+        word, count = self.tokens[place], len(self.rerolls)
+        cost = "1 re-roll" if count == 1 else f"{count} re-rolls"
         if place == self.flaw:
             reason = f"Yes: “{word}” at place {label(place)} is the flaw. You found it with {cost}."
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, figure
@@ -28,13 +28,13 @@ def credit_bars(
     labels = [EndLabel("GAE", advantages[-1], "policy"), EndLabel("\u25cf r", rewards[-1], "reward")]
     traces = [
         _bars(deltas),
-        _trace("r, the reward", rewards, "markers", "reward", size=9),
+        _trace("r, the reward", [_paid(one) for one in rewards], "markers", "reward", size=9),
         _trace("GAE", advantages, "lines+markers", "policy", size=6),
     ]
     if exact:
         traces.append(_trace("A exact", exact, "lines", "ink", dash="dot"))
         labels.append(EndLabel("A exact", exact[-1], "ink"))
-    shown = list(range(0, len(tokens), max(1, -(-len(tokens) // MOST_NAMES))))
+    shown = names_that_fit(tokens, most=MOST_NAMES)
     here = {"type": "rect", "x0": selected - 0.5, "x1": selected + 0.5, "yref": "paper", "y0": 0, "y1": 1}
     layout = {
         "height": HEIGHT,
@@ -46,6 +46,11 @@ def credit_bars(
         else [],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
     return figure(traces, x="token", y="reward", layout=layout)
+
+
+def _paid(reward: float) -> float | None:
+    """Return a reward as it is drawn: where nothing is paid there is no dot."""
+    return reward if reward != 0 else None
 
 
 def _bars(deltas: Sequence[float]) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def _bars(deltas: Sequence[float]) -> dict[str, Any]:
 
 
 def _trace(
-    name: str, values: Sequence[float], mode: str, role: str, *, size: int = 5, dash: str = "solid"
+    name: str, values: Sequence[float | None], mode: str, role: str, *, size: int = 5, dash: str = "solid"
 ) -> dict[str, Any]:
     return {
         "type": "scatter",

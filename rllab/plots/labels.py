@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,3 +76,20 @@ def span(values: Sequence[float], *, least: float = 0.0, around: float | None = 
     short = max(0.0, least - (high - low))
     air = 0.06 * max(high - low, least, 1e-9)
     return low - short / 2 - air, high + short / 2 + air
+
+
+def names_that_fit(names: Sequence[str], *, limit: int = 10, most: int = 12, pixels: float = 380.0) -> list[int]:
+    """Return which places of an axis get their name: as many, evenly apart, as do not touch each other.
+
+    `limit` is the most letters of a name that are shown, `pixels` the width of a narrow plot.
+
+    >>> names_that_fit(["a"] * 24), names_that_fit(["afternoon"] * 10)
+    ([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], [0, 2, 4, 6, 8])
+    """
+    widths = [LETTER_PIXELS * min(len(name), limit) + LETTER_PIXELS for name in names]
+    place = pixels / max(len(names), 1)
+    for step in range(max(1, math.ceil(len(names) / most)), max(len(names), 1)):
+        shown = list(range(0, len(names), step))
+        if all((widths[one] + widths[two]) / 2 <= step * place for one, two in itertools.pairwise(shown)):
+            return shown
+    return [0] if names else []

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, figure
 
@@ -62,7 +62,7 @@ def over_states(
     """Return the layout over states: their names, a line at the selected one, zero, names at the lines' ends."""
     low, high = span(numbers, around=0.0, least=0.5)
     names = ["prompt", *tokens]
-    shown = list(range(0, len(names), math.ceil(len(names) / MOST_NAMES)))
+    shown = names_that_fit(names, most=MOST_NAMES)
     here = {"type": "line", "x0": selected, "x1": selected, "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "layer": "below"}
     return {

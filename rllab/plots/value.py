@@ -83,8 +83,20 @@ def two_histograms(names: Sequence[str], returns: Sequence[Sequence[float]]) -> 
         lines.append(place | {"line": {"color": colour(role), "width": 2}})
         words = f"{esc(name, limit=12)} {fixed(means[at], signed=True)}"
         notes.append(_mean_note(words, means[at], role, left=means[at] < max(means)) | {"yshift": 14 * at})
+    ticks = {"tick0": 0.0, "dtick": round_step(high - low)}  # or plotly writes the odd middle of every bin
     layout = {"height": HEIGHT, "barmode": "group", "shapes": lines, "annotations": notes, "margin": {"t": 36}}
+    layout |= {"xaxis": ticks}
     return figure(traces, x="return (reward)", y="continuations", layout=layout)
+
+
+def round_step(width: float, *, stops: int = 6) -> float:
+    """Return a step of 1, 2 or 5 times a power of ten that puts at most so many stops on an axis.
+
+    >>> round_step(3.5), round_step(12.0), round_step(0.5)
+    (1.0, 2.0, 0.1)
+    """
+    power = 10.0 ** math.floor(math.log10(width / stops))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if width <= stops * factor * power)
 
 
 def _mean_note(words: str, mean: float, role: str, *, left: bool) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class BlamePanel(Panel):
         return View(
             body=(
                 prose("question", QUESTION),
-                radios("timing", "Scores", modes, self.game.timing, self._choose_timing),
+                row("mode", radios("timing", "Scores", modes, self.game.timing, self._choose_timing)),
                 self._strip(),
                 self._controls(),
                 *self._bought(),
@@ -88,7 +88,9 @@ class BlamePanel(Panel):
             change = one.score - self.game.score
             tone = "up" if change > 0 else "down" if change < 0 else "dim"
             rows.append([label(one.place), fixed(one.score), Span(fixed(change, 2, signed=True), tone=tone)])
-        return (table("bought", f"{len(self.game.rerolls)} re-rolls bought, the last at the bottom", head, rows),)
+        count = len(self.game.rerolls)
+        said = f"{count} re-rolls bought, the last at the bottom" if count > 1 else "1 re-roll bought"
+        return (table("bought", said, head, rows),)
 
     def _reading(self) -> tuple[Span | str, ...]:
         if self.game.verdict is not None:

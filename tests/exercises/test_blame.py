@@ -48,7 +48,7 @@ def test_accusing_tells_right_from_wrong(world: World) -> None:
     game.reroll(0)
     verdict = game.accuse(1)
     assert verdict.right
-    assert "1 re-rolls" in verdict.reason
+    assert "1 re-roll." in verdict.reason
     for place in (-1, 4, 99):
         with pytest.raises(LabError):
             game.accuse(place)
