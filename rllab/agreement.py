@@ -43,6 +43,11 @@ class Agreement:
     calibration: tuple[Bin, ...]
 
     @property
+    def ranked_alike(self) -> float:
+        """Return the number of labels that the reward ranks alike."""
+        return self.accuracy * self.pairs
+
+    @property
     def calibration_error(self) -> float:
         """Return the mean distance of predicted and observed shares, each bin by its pairs."""
         return sum(one.count * abs(one.predicted - one.observed) for one in self.calibration) / self.pairs
@@ -50,10 +55,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class AgainstJudge:
-    """What the known taste of simulated judges says of a reward, without the luck of single labels."""
+    """What the known taste of simulated judges says of a reward or of labels, without the luck of single labels."""
 
     ceiling: float  # E[max(p, 1 - p)]: nobody can foresee more of the judges' labels
-    expected: float  # share of fresh labels on these pairs that the reward would rank alike
+    expected: float  # share of the judges' fresh labels on these pairs that would be the same
 
 
 @dataclass(frozen=True)
@@ -91,18 +96,18 @@ def against_judges(
     unknown = {pair.judge for pair in pairs} - judges.keys()
     if unknown or not pairs:
         raise LabError("judge", min(unknown, default="none"), "its taste is not known; give judges for all pairs")
-    batch = tokenize_pairs(world.policy, pairs, limit=world.max_new_tokens)
-    chosen, rejected = (
-        {name: one.utility(side) for name, one in judges.items()} for side in (batch.chosen, batch.rejected)
-    )
-    gaps = [
-        (chosen[pair.judge][row] - rejected[pair.judge][row]) / judges[pair.judge].noise
-        for row, pair in enumerate(pairs)
-    ]
-    likely = torch.sigmoid(torch.stack(gaps))  # of the verdict that was given
+    likely = _repeated(world, pairs, [judges[pair.judge] for pair in pairs])
     margin = margins(world, reward, pairs, stop=stop)
     agreed = torch.where(margin > 0, likely, torch.where(margin < 0, 1 - likely, torch.full_like(likely, 0.5)))
     return AgainstJudge(ceiling=float(torch.maximum(likely, 1 - likely).mean()), expected=float(agreed.mean()))
+
+
+def repeated_by(world: World, pairs: Sequence[Pair], judge: SimulatedJudge) -> AgainstJudge:
+    """Compare labels that anybody gave with what a simulated judge would say of the same pairs."""
+    if not pairs:
+        raise LabError("pairs", 0, "give at least one labelled pair")
+    likely = _repeated(world, pairs, [judge] * len(pairs))
+    return AgainstJudge(ceiling=float(torch.maximum(likely, 1 - likely).mean()), expected=float(likely.mean()))
 
 
 def against_gold(world: World, reward: Reward, sequences: Sequences) -> AgainstGold:
@@ -134,10 +139,29 @@ def margins(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: thread
     return torch.cat(found) * unit
 
 
+def likely_share(share: float, count: int) -> tuple[float, float]:
+    """Return Wilson's interval of one standard error for a share of `count`: of few it is wide, even at 0 and 1.
+
+    >>> [round(end, 2) for end in likely_share(1.0, 4)]
+    [0.8, 1.0]
+    """
+    middle = (share + 0.5 / count) / (1 + 1 / count)
+    half = (share * (1 - share) / count + 0.25 / count**2) ** 0.5 / (1 + 1 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def rank_correlation(first: Tensor, second: Tensor) -> float:
     """Return Spearman's rank correlation of two rows of numbers, (N,); equal numbers share their mean rank."""
     both = torch.stack([_ranks(first), _ranks(second)])
     return float(torch.corrcoef(both)[0, 1])
+
+
+def _repeated(world: World, pairs: Sequence[Pair], judges: Sequence[SimulatedJudge]) -> Tensor:
+    """Return with which probability its judge, asked again, gives the verdict that each pair has, (N,)."""
+    batch = tokenize_pairs(world.policy, pairs, limit=world.max_new_tokens)
+    distinct = {id(judge): judge for judge in judges}
+    gaps = {key: (one.utility(batch.chosen) - one.utility(batch.rejected)) / one.noise for key, one in distinct.items()}
+    return torch.sigmoid(torch.stack([gaps[id(judge)][row].double() for row, judge in enumerate(judges)]))
 
 
 def _ranks(values: Tensor) -> Tensor:

@@ -80,23 +80,24 @@ class LabelStore:
         """Return the number of labels, ties included."""
         return len(self._order)
 
-    def label(self, prompt: str, first: str, second: str, *, verdict: Verdict) -> Pair | Tie:
-        """Write down one choice, and return it once it is on the disk."""
+    def label(self, prompt: str, first: str, second: str, *, verdict: Verdict, judge: str = "") -> Pair | Tie:
+        """Write down one choice (the store's own judge made it by default), and return it once it is on the disk."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         if verdict not in {"first", "second", "tie"}:
             raise LabError("verdict", verdict, "choose first, second or tie")
         if first == second:
             raise LabError("pair", first, "the two responses are the same text; show two different ones")
         prompt, first, second = (text.encode("utf-8", "replace").decode("utf-8") for text in (prompt, first, second))
+        who = judge or self.judge
         with self._lock:
             if verdict == "tie":
-                tie = Tie(prompt, first, second, self.judge, now)
+                tie = Tie(prompt, first, second, who, now)
                 _append(self._ties_path, _line_of_tie(tie))
                 self.ties.append(tie)
                 self._order.append(tie)
                 return tie
             chosen, rejected = (first, second) if verdict == "first" else (second, first)
-            pair = Pair(prompt, chosen, rejected, self.judge, now)
+            pair = Pair(prompt, chosen, rejected, who, now)
             _append(self.path, line_of_pair(pair))
             self.pairs.append(pair)
             self._order.append(pair)

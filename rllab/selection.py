@@ -143,7 +143,14 @@ def most_informative(differences: Tensor, margins: Tensor, *, count: int, ridge:
 
 
 def label_pairs(
-    world: World, judges: Mapping[str, tuple[float, float]], *, count: int, seed: int, cut: bool = False
+    world: World,
+    judges: Mapping[str, tuple[float, float]],
+    *,
+    count: int,
+    seed: int,
+    cut: bool = False,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
 ) -> list[Pair]:
     """Sample two responses to a prompt until `count` different pairs are judged, the judges in turn.
 
@@ -156,7 +163,7 @@ def label_pairs(
     generator = torch.Generator().manual_seed(derived_seed(seed, "judges"))
     pairs: list[Pair] = []
     for turn in range(10 * count):
-        drawn = [_side(world, turn, seed=derived_seed(seed, "pair", turn, side)) for side in (0, 1)]
+        drawn = [_side(world, turn, seed=derived_seed(seed, "pair", turn, side), stop=stop) for side in (0, 1)]
         judge = panel[turn % len(panel)]
         first_wins = judge.choose(drawn[0], drawn[1], generator=generator).tolist()
         for row, prompt in enumerate(drawn[0].prompts):
@@ -164,15 +171,17 @@ def label_pairs(
             if texts[0] != texts[1] and (cut or all(bool(side.ended[row]) for side in drawn)):
                 chosen, rejected = texts if first_wins[row] else texts[::-1]
                 pairs.append(Pair(prompt, chosen, rejected, judge=judge.name))
+        if progress is not None:
+            progress(min(len(pairs), count), count, "pairs judged")
         if len(pairs) >= count:
             break
     return pairs[:count]
 
 
-def _side(world: World, turn: int, *, seed: int) -> Sequences:
+def _side(world: World, turn: int, *, seed: int, stop: threading.Event | None) -> Sequences:
     """Write one response to each of 64 prompts."""
     prompts = [world.prompts[(64 * turn + row) % len(world.prompts)] for row in range(64)]
-    return generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed)
+    return generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed, stop=stop)
 
 
 def _new_pairs(drawn: Sequences, seen: Iterable[Pair]) -> list[tuple[int, int]]:

@@ -84,7 +84,8 @@ def build_tales(
         policy.model.save_pretrained(fresh / "policy")
         policy.tokenizer.save_pretrained(fresh / "policy")
         world = unrewarded(policy, splits["train"])
-        pairs = label_pairs(_with_many_prompts(world, grammar, size, seed=seed), JUDGES, count=size.pairs, seed=seed)
+        asked = _with_many_prompts(world, grammar, size, seed=seed)
+        pairs = label_pairs(asked, JUDGES, count=size.pairs, seed=seed, stop=stop, progress=progress)
         fit = fit_reward_model(world, pairs, config=size.fit, seed=seed)
         fit.run(size.fit_epochs * fit.updates_per_epoch, stop=stop, progress=progress)
         reward = fit.reward

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.advantage import AdvantagePanel as AdvantagePanel
     from rllab.widgets.blame import BlamePanel as BlamePanel
     from rllab.widgets.board import BoardPanel as BoardPanel
+    from rllab.widgets.clinic import ClinicPanel as ClinicPanel
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
     from rllab.widgets.exercise import ExercisePanel as ExercisePanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
@@ -25,6 +26,7 @@ _HOME_OF = {
     "AdvantagePanel": "rllab.widgets.advantage",
     "BlamePanel": "rllab.widgets.blame",
     "BoardPanel": "rllab.widgets.board",
+    "ClinicPanel": "rllab.widgets.clinic",
     "ExactTreePanel": "rllab.widgets.exact_tree",
     "ExercisePanel": "rllab.widgets.exercise",
     "ExplorerPanel": "rllab.widgets.explorer",

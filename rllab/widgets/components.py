@@ -178,6 +178,11 @@ def note(key: str, *parts: Span | str) -> Component:
     return Component(key, "note", {"spans": spans(parts)})
 
 
+def passage(key: str, label: str, text: str) -> Component:
+    """Return a text to read with care, as it was written; a long one scrolls."""
+    return Component(key, "passage", {"label": label, "text": text})
+
+
 def reading(key: str, *parts: Span | str, live: bool = True) -> Component:
     """Return the sentence that says what is to be seen now; silent (`live=False`) during a run."""
     return Component(key, "reading", {"spans": spans(parts), "live": live})

@@ -20,7 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"stages", "metrics", "snapshots", "checkpoints"},
             {"trainer", "stepper", "jobs", "preference_training"},
             {"opened_update", "label_store", "selection", "shaping", "agreement", "truth", "lines"},
-            {"runs", "microscope", "checkup", "comparison", "observatory"}
+            {"runs", "microscope", "checkup", "comparison", "observatory", "labelling", "scoring"}
             | {"classic", "estimates", "environment", "bench"},
             {"build", "clinic", "experiments", "exercises"},
             {"plots"},

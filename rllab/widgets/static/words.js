@@ -93,6 +93,17 @@ const WORDS = {
     };
   },
 
+  passage: () => {
+    const el = make("div", "passage", { role: "group", tabindex: 0, dir: "auto" });
+    return {
+      el,
+      update: (spec) => {
+        put(el, "aria-label", spec.label);
+        write(el, spec.text);
+      },
+    };
+  },
+
   reading: () => {
     const el = make("div", "reading", { role: "status" });
     return {
