@@ -1,0 +1,92 @@
+"""The cloud of single-sample gradients around the true one, seen in the plane of the truth and the widest noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from rllab.bench.cloud import Cloud, cloud
+from rllab.plots.labels import span
+from rllab.plots.numbers import fixed, significant
+from rllab.plots.picture import Picture
+from rllab.plots.theme import colour, faded, figure
+from rllab.truth import Tree
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+HEIGHT = 320
+SHOWN = 200  # single gradients
+SAME = 1e-9  # a bias below this is rounding
+NAMES = {
+    "nothing": "Nothing is subtracted",
+    "V": "V of the prompt is subtracted",
+    "exact A": "Each token is judged by its exact advantage",
+    "its own reward": "Half of its own reward is subtracted",
+}
+
+
+def gradient_cloud(tree: Tree, *, seed: int = 0) -> Callable[[str, float, float], Picture]:
+    """Return the picture of single-sample gradients at a prompt, by judge, level of the reward, and batch size.
+
+    What is drawn are gradients in the logits of the first token; a dot is the mean of a batch.
+    """
+    plane = _plane(cloud(tree, "V"))
+
+    def draw(judge: str, shift: float, batch: float) -> Picture:
+        found, size = cloud(tree, judge, shift=shift), int(batch)
+        widest = cloud(tree, "nothing", shift=shift)  # one scale for all judges
+        dots, frame = (_means(one, size, seed=seed) @ plane for one in (found, widest))
+        drawn = _figure(dots, found.truth @ plane, found.mean @ plane, frame)
+        length, spread = float(found.truth.norm()), (found.variance / size) ** 0.5
+        bias = "their mean is the truth" if found.bias < SAME else f"their mean is off by {fixed(found.bias)}"
+        words = (
+            f"{NAMES[judge]}: the true gradient is {fixed(length)} long, one estimate from {size} "
+            f"{'response' if size == 1 else 'responses'} scatters by {significant(spread)} around it, and {bias}."
+        )
+        return Picture(drawn, words, "single-sample gradients around the true gradient", found.variance)
+
+    return draw
+
+
+def _plane(found: Cloud) -> Tensor:
+    """Return the direction of the truth, and across it the one of the widest noise, (A, 2)."""
+    along = found.truth / found.truth.norm()
+    apart = found.gradients - found.mean
+    across = apart - (apart @ along)[:, None] * along
+    covariance = (found.probs[:, None] * across).T @ across
+    return torch.stack([along, torch.linalg.eigh(covariance).eigenvectors[:, -1]], dim=1)
+
+
+def _means(found: Cloud, size: int, *, seed: int) -> Tensor:
+    """Draw batches and average each, (SHOWN, A)."""
+    return found.sample(SHOWN * size, seed=seed).reshape(SHOWN, size, -1).mean(dim=1)
+
+
+def _figure(dots: Tensor, truth: Tensor, mean: Tensor, frame: Tensor) -> go.Figure:
+    """Draw the dots, the arrow of the truth and the cross of what the dots are on average."""
+    (left, right), (low, high) = (span([*frame[:, at].tolist(), 0.0], least=0.2) for at in (0, 1))
+    points = _dots(dots, "one estimate", {"color": faded("policy", 0.35), "size": 7})
+    cross = _dots(mean[None], "mean of all", {"color": colour("down"), "size": 13, "symbol": "x-thin", "line": CROSS})
+    arrow = {"x": float(truth[0]), "y": float(truth[1]), "ax": 0, "ay": 0, "axref": "x", "ayref": "y", "text": ""}
+    arrow |= {"showarrow": True, "arrowhead": 2, "arrowwidth": 3, "arrowcolor": colour("ink")}
+    layout = {
+        "height": HEIGHT,
+        "xaxis": {"range": [left, right]},
+        "yaxis": {"range": [low, high]},
+        "annotations": [arrow],
+    }
+    return figure(
+        [points, cross], x="along the true gradient (arrow)", y="across it, where it is noisiest", layout=layout
+    )
+
+
+CROSS = {"width": 3, "color": colour("down")}
+
+
+def _dots(places: Tensor, name: str, marker: dict[str, Any]) -> dict[str, Any]:
+    x, y = places.T.tolist()
+    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": marker}

@@ -1,0 +1,56 @@
+"""Luck by token and foresight by part: what is said are the numbers that are drawn, and they agree with the truth."""
+
+import pytest
+
+from rllab.bench.cloud import JUDGES, cloud
+from rllab.estimates.calibration import Part
+from rllab.plots.accounts import foresight, luck_by_token
+from rllab.plots.cloud import NAMES, SHOWN, gradient_cloud
+from rllab.plots.numbers import fixed
+from rllab.truth import Tree, exact
+from tests.truth.trees import tree_world
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    return exact(tree_world(words=3, horizon=3, seed=2, kl_coef=0.2), "a")
+
+
+def test_the_luck_adds_up_to_the_variance(tree: Tree) -> None:
+    picture = luck_by_token({"a": tree})("a")
+    shares = list(picture.figure.data[0].y)
+    probs, returns = tree.leaf_logprobs.exp(), tree.leaf_returns
+    variance = float(probs @ returns.square() - (probs @ returns) ** 2)
+    assert sum(shares) == pytest.approx(variance)
+    assert picture.words.count(fixed(variance, 3)) == 2
+    assert picture.outcome == 1 + shares.index(max(shares))
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome"),
+    [((0.0, 0.0, 0.1, 0.4, 0.8), "late"), ((0.0, 0.2, 0.4, 0.6, 0.8), "evenly"), ((0.7, 0.7, 0.8, 0.8, 0.8), "early")],
+)
+def test_when_a_critic_knows(known: tuple[float, ...], outcome: str) -> None:
+    parts = [Part(at / 5, (0.0,), (0.0,), explained, 0.05) for at, explained in enumerate(known)]
+    picture = foresight(parts)
+    assert picture.outcome == outcome
+    assert list(picture.figure.data[0].y) == list(known)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_the_cloud_is_drawn_around_its_exact_mean(tree: Tree, judge: str) -> None:
+    picture = gradient_cloud(tree)(judge, 1.0, 4)
+    dots, cross = picture.figure.data
+    found = cloud(tree, judge, shift=1.0)
+    assert len(dots.x) == SHOWN
+    assert picture.outcome == pytest.approx(found.variance)
+    assert cross.x[0] == pytest.approx(float(found.mean @ found.truth / found.truth.norm()))
+    arrow = picture.figure.layout.annotations[0]
+    assert (arrow.x, arrow.y) == pytest.approx((float(found.truth.norm()), 0.0), abs=1e-9)
+    assert NAMES[judge] in picture.words
+
+
+def test_a_larger_batch_scatters_less(tree: Tree) -> None:
+    draw = gradient_cloud(tree)
+    few, many = (draw("V", 0.0, size).figure.data[0].y for size in (1, 64))
+    assert max(map(abs, many)) < max(map(abs, few)) / 3
