@@ -1,0 +1,96 @@
+"""Pictures of the experiments of the family: the length bias (X11), DPO beside RL (X13), the cliff (X16)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from rllab.experiments import x11, x13, x16
+from rllab.plots.line_chart import Axes, Line, line_chart
+from rllab.plots.numbers import fixed, significant
+from rllab.plots.picture import Picture
+
+MUCH = 1.5  # a length that has grown by this factor has grown
+WINDOW = 20  # episodes that a smoothed return is the mean of
+NEAR = 0.02  # shares closer than this are the same
+RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "value"}
+
+
+def lengths(result: x11.Result) -> Picture:
+    """Draw how long wrong and right answers become under three averages, with batches of one group."""
+    groups = min(curve.groups for curve in result.curves)
+    roles = {x11.GRPO: "reward", x11.DAPO: "value", x11.DR_GRPO: "policy"}
+    lines, ends = [], {}
+    for arm, role in roles.items():
+        curves = result.of(arm, groups)
+        wrong, right = (_means([getattr(one, side) for one in curves]) for side in ("wrong", "right"))
+        updates = [at * x11.MARK for at in range(len(wrong))]
+        name = arm.split(":")[0]
+        lines += [Line(f"{name}, wrong", updates, wrong, role), Line(f"{name}, right", updates, right, role, "dot")]
+        ends[arm] = (wrong[-1], right[-1])
+    axes = Axes("update", "mean length (tokens)", log_y=True, ticks=())
+    wrong_end, right_end = ends[x11.GRPO]
+    seeds = len(result.of(x11.GRPO, groups))
+    words = (
+        f"From {x11.START:g} tokens, over {seeds} seeds: GRPO's wrong answers end at {significant(wrong_end)} and its "
+        f"right ones at {significant(right_end)}; Dr. GRPO ends at {significant(ends[x11.DR_GRPO][0])} and "
+        f"{significant(ends[x11.DR_GRPO][1])}."
+    )
+    return Picture(line_chart(lines, axes), words, "length of wrong and right answers", _who_grew(wrong_end, right_end))
+
+
+def _who_grew(wrong: float, right: float) -> str:
+    """Say which answers have become longer: the id of an option."""
+    grew = [name for name, end in (("wrong", wrong), ("right", right)) if end > MUCH * x11.START]
+    return {0: "none", 1: grew[0] if grew else "", 2: "both"}[len(grew)]
+
+
+def dpo_beside_rl(result: x13.Result) -> Picture:
+    """Draw how much of the gap to the optimum each arm closed, by the number of pairs."""
+    counts = sorted({one.pairs for one in result.outcomes})
+    styles = {x13.ARMS[0]: ("value", "solid"), x13.ARMS[1]: ("reward", "solid"), x13.ARMS[2]: ("policy", "dot")}
+    lines = [
+        Line(arm, counts, [result.closed(arm, pairs) for pairs in counts], role, dash, mode="lines+markers")
+        for arm, (role, dash) in styles.items()
+    ]
+    axes = Axes("pairs (logarithmic)", "share of the gap closed", log_x=True, around=1.0, ticks=counts)
+    few = {arm: result.closed(arm, counts[0]) for arm in x13.ARMS}
+    free, held = few[x13.ARMS[1]], few[x13.ARMS[0]]
+    words = (
+        f"With {counts[0]} pairs DPO closes {fixed(free)} of the gap as it is (below 0 is worse than the reference), "
+        f"{fixed(few[x13.ARMS[2]])} when it is held back, and reward model plus RL {fixed(held)}; with {counts[-1]:,} "
+        f"pairs they reach {fixed(result.closed(x13.ARMS[1], counts[-1]))} and "
+        f"{fixed(result.closed(x13.ARMS[0], counts[-1]))}."
+    )
+    return Picture(line_chart(lines, axes), words, "share of the gap closed by number of pairs", _winner(few))
+
+
+def _winner(closed: dict[str, float]) -> str:
+    """Say who is best with few pairs: the id of an option."""
+    reward, free, held = (closed[arm] for arm in x13.ARMS)
+    if free > max(reward, held) + NEAR:
+        return "dpo"
+    return "held" if abs(reward - held) <= NEAR else "reward"
+
+
+def cliff(result: x16.Result) -> Picture:
+    """Draw what each rule earns while it learns and explores, and say what its greedy path is worth."""
+    lines, said, online = [], [], {}
+    for arm in result.arms:
+        smooth = _smoothed(arm.curve)
+        episodes = list(range(WINDOW, WINDOW + len(smooth)))
+        lines.append(Line(arm.rule, episodes, [max(one, -150.0) for one in smooth], RULE_ROLES[arm.rule]))
+        online[arm.rule] = statistics.fmean(arm.online)
+        greedy = statistics.median(arm.greedy)
+        said.append(f"{arm.rule} earns {fixed(online[arm.rule], 1)} while learning, {fixed(greedy, 0)} when greedy")
+    axes = Axes("episode", f"return, mean of {WINDOW} episodes")
+    best = "sarsa" if online["SARSA"] > online["Q-learning"] else "q"
+    return Picture(line_chart(lines, axes), "; ".join(said) + ".", "return of each rule while it learns", best)
+
+
+def _smoothed(curve: Sequence[float]) -> list[float]:
+    return [statistics.fmean(curve[at - WINDOW : at]) for at in range(WINDOW, len(curve) + 1)]
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [statistics.fmean(column) for column in zip(*rows, strict=True)]
