@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
     from rllab.widgets.label import LabelPanel as LabelPanel
     from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
+    from rllab.widgets.observatory import ObservatoryPanel as ObservatoryPanel
     from rllab.widgets.predict import PredictPanel as PredictPanel
     from rllab.widgets.progress import ProgressPanel as ProgressPanel
     from rllab.widgets.reward import RewardPanel as RewardPanel
@@ -32,6 +33,7 @@ _HOME_OF = {
     "ExplorerPanel": "rllab.widgets.explorer",
     "LabelPanel": "rllab.widgets.label",
     "MicroscopePanel": "rllab.widgets.microscope",
+    "ObservatoryPanel": "rllab.widgets.observatory",
     "PredictPanel": "rllab.widgets.predict",
     "ProgressPanel": "rllab.widgets.progress",
     "RewardPanel": "rllab.widgets.reward",
