@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from rllab.errors import LabError
+from rllab.evaluation import slices
 from rllab.truth import Tree
 from rllab.truth.backup import following
 from rllab.value import ValueFunction
+
+ROWS = 1024  # leaves in one pass of a critic: a whole tree at once would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Plan:
 
 def critic_values(tree: Tree, critic: ValueFunction) -> list[Tensor]:
     """Return what a critic says of every state of a tree, (N,) for each level."""
-    along = critic.state_values(tree.leaves).detach().double().cpu()  # (L, T+1)
+    passes = [critic.state_values(tree.leaves.select(rows)) for rows in slices(len(tree.leaves), size=ROWS)]
+    along = torch.cat(passes).detach().double().cpu()  # (L, T+1)
     below = [torch.empty(len(level.actions), dtype=torch.long) for level in tree.levels]
     for depth in reversed(range(len(below))):
         level = tree.levels[depth]
