@@ -40,6 +40,7 @@ class Algorithm:
     advantages: AdvantageRule
     policy_loss: PolicyLoss
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    per_response: bool = False  # one advantage for the whole response, from the sum of what it was paid
 
     def check(self, config: Config, base: Config) -> None:
         """Refuse a setting that this algorithm would silently ignore."""
@@ -47,6 +48,9 @@ class Algorithm:
             if name not in self.fields and getattr(config, name) != getattr(base, name):
                 remedy = f"{self.title} does not read it; leave it at {getattr(base, name)}"
                 raise LabError(name, getattr(config, name), remedy)
+        if self.per_response and config.prefix_pay == "increment" and config.timing != base.timing:
+            remedy = f"{self.title} looks at a response's sum, the same under every timing; leave it at {base.timing}"
+            raise LabError("timing", config.timing, f"{remedy}, or set prefix_pay to level")
         if config.truncation == "bootstrap" and not self.uses_critic:
             remedy = f"{self.title} has no critic whose value could go on; choose terminate or mask"
             raise LabError("truncation", config.truncation, remedy)
@@ -144,6 +148,7 @@ ALGORITHMS = {
             fields=COMMON | {"whiten"},
             uses_critic=False,
             advantages=leave_one_out_advantages,
+            per_response=True,
             policy_loss=plain_loss,
             defaults={"epochs": 1, "samples_per_prompt": 4, "whiten": False},
         ),
@@ -154,6 +159,7 @@ ALGORITHMS = {
             fields=COMMON | CLIP | {"scale_by_std"},
             uses_critic=False,
             advantages=group_advantages,
+            per_response=True,
             policy_loss=clipped_loss,
             defaults={
                 "epochs": 1,

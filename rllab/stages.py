@@ -59,7 +59,7 @@ class Batch:
     rollout: Rollout
     targets: Targets
     policy_count: Tensor  # what the configured reducer counts over the whole batch
-    token_count: Tensor  # response tokens of the whole batch
+    token_count: Tensor  # tokens that the critic is fitted at, of the whole batch
     action_count: Tensor  # tokens that carry gradient, of the whole batch
 
 
@@ -165,11 +165,14 @@ def targets(context: Context, rows: Rollout, scores: Scores) -> Targets:
     penalty = context.kl_coef if config.kl_place == "reward" else 0.0
     rewards = charge_kl(scores.per_token.to(kl.dtype), kl, mask, kl_coef=penalty)
     advantages, returns = context.algorithm.advantages(rows, rewards, config)
-    learned = rows.action_mask
-    if config.truncation == "mask":
-        learned = learned & rows.ended[:, None]
+    learned = rows.action_mask & learned_rows(rows, config)
     weights = whiten(advantages, learned) if config.whiten else fill(advantages, learned)
     return Targets(kl, rewards, advantages, weights, returns, learned)
+
+
+def learned_rows(rows: Rollout, config: Config) -> Tensor:
+    """Return which rows anything is learned from, policy and critic alike, (B, 1): where asked, not those cut off."""
+    return (rows.ended if config.truncation == "mask" else torch.ones_like(rows.ended))[:, None]
 
 
 def whole_batch(context: Context, rows: Rollout, aims: Targets) -> Batch:
@@ -180,7 +183,8 @@ def whole_batch(context: Context, rows: Rollout, aims: Targets) -> Batch:
     policy_count = (
         torch.tensor(len(rows) * config.max_new_tokens) if config.reducer == "constant" else count(mask, config.reducer)
     )
-    return Batch(rows, aims, policy_count.clamp(min=1), rows.response_mask.sum(), mask.sum().clamp(min=1))
+    fitted = (rows.response_mask & learned_rows(rows, config)).sum()
+    return Batch(rows, aims, policy_count.clamp(min=1), fitted.clamp(min=1), mask.sum().clamp(min=1))
 
 
 def part_of(batch: Batch, rows: slice) -> Batch:
@@ -261,16 +265,17 @@ def learn(context: Context, stages: Stages, batch: Batch) -> Iterator[Phase]:
 
 
 def _value_loss(context: Context, batch: Batch) -> tuple[Tensor, float]:
-    """Fit the critic to the returns over all response tokens; also tell how far V has moved since the rollout."""
+    """Fit the critic to the returns of the learned rows; also tell how far V has moved there since the rollout."""
     rows, returns, n = batch.rollout, batch.targets.returns, batch.token_count
     if not context.algorithm.uses_critic:
         return torch.zeros((), device=rows.tokens.device), 0.0
+    mask = rows.response_mask & learned_rows(rows, context.config)
     values = context.critic.state_values(rows)[:, :-1].to(returns.dtype)
     limit = context.config.value_clip_eps
     reach = float("inf") if limit is None else limit
-    terms = clipped_value_loss(values, rows.values, returns, rows.response_mask, clip_eps=reach)
-    shift = masked_sum((values.detach() - rows.values).abs(), rows.response_mask) / n
-    return reduce(terms, rows.response_mask, "token-mean", denominator=n), float(shift)
+    terms = clipped_value_loss(values, rows.values, returns, mask, clip_eps=reach)
+    shift = masked_sum((values.detach() - rows.values).abs(), mask) / n
+    return reduce(terms, mask, "token-mean", denominator=n), float(shift)
 
 
 def held_back(ratio: Tensor, aims: Targets, config: Config) -> Tensor:

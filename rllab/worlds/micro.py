@@ -46,6 +46,7 @@ TABULAR: dict[str, dict[str, Any]] = {
         "batch_size": 512,
         "micro_batch_size": 512,
     },
+    "reinforce": {"whiten": True},  # without a baseline of its own the level of the reward would drown the rest
     "ppo": {"epochs": 2},
     "rloo": {"samples_per_prompt": 64},
     "grpo": {**DEFAULTS["grpo"], "samples_per_prompt": 64},

@@ -11,6 +11,7 @@ from rllab.errors import LabError
 from rllab.evaluation import evaluate
 from rllab.generation import sequences_from_ids
 from rllab.records import Rollout
+from rllab.stages import STAGES, Stages
 from rllab.trainer import Trainer
 from tests.core.small import gpt2_policy, reference_apart, run_state, same_weights, small_world
 from tests.fakes import FixedCritic, fake_policy
@@ -146,6 +147,8 @@ def outcomes(world):
 def outcome(world, name, settings, outcomes):
     """Run two updates, and return all weights and how many slices the loss was computed in."""
     own = {key: value for key, value in (LIVELY | settings).items() if key in ALGORITHMS[name].fields}
+    if ALGORITHMS[name].per_response and "prefix_pay" not in own:
+        own.pop("timing", None)  # it has no effect there, and is refused
     key = name, tuple(sorted(own.items(), key=str))
     if key not in outcomes:
         trainer = Trainer(world, name, world.config(name, **own))
@@ -187,6 +190,16 @@ def test_every_other_setting_is_refused_in_a_sentence(name, setting, world):
         Trainer(world, name, usual.replace(**{setting: value}))
 
 
+@pytest.mark.parametrize("name", ["rloo", "grpo"])
+def test_when_increments_are_paid_is_nothing_that_a_sum_can_see(name, world):
+    with pytest.raises(LabError, match=r"^timing is 'prefix'.*same under every timing; leave it at eos, or .*level"):
+        world.config(name, timing="prefix")
+    with pytest.raises(LabError, match=r"^timing is 'segment'"):
+        Trainer(world, name).configure(timing="segment")
+    assert world.config(name, timing="prefix", prefix_pay="level").timing == "prefix"
+    assert not any(ALGORITHMS[other].per_response for other in ("reinforce", "a2c", "ppo"))
+
+
 @pytest.mark.parametrize("name", [name for name, one in ALGORITHMS.items() if not one.uses_critic])
 def test_without_a_critic_there_is_nothing_to_bootstrap_from(name, world):
     with pytest.raises(LabError, match=r"truncation is 'bootstrap'.*no critic"):
@@ -204,3 +217,23 @@ def test_what_a_world_sets_for_an_algorithm_is_what_that_algorithm_reads(name, w
         config, plain = one.config(name), Config()
         changed = {setting for setting in NAMES if getattr(config, setting) != getattr(plain, setting)}
         assert changed <= ALGORITHMS[name].fields | set(ALGORITHMS[name].defaults)
+
+
+def test_reinforce_on_the_table_sees_no_level_of_the_reward(tabular):
+    """It has no baseline but what whitening subtracts, so there whitening is on by default."""
+
+    def weights(whiten, lift):
+        def lifted(context, rows):
+            scores = STAGES.score(context, rows)
+            last = rows.response_mask & (rows.response_mask.cumsum(dim=1) == rows.lengths[:, None])
+            return dataclasses.replace(scores, per_token=scores.per_token + lift * last)
+
+        config = tabular.config("reinforce", **({} if whiten else {"whiten": False}))
+        trainer = Trainer(tabular, "reinforce", config, stages=Stages(score=lifted))
+        loop = trainer.phases()
+        found = next(phase.record.weights for phase in loop if phase.name == "targets")
+        loop.close()
+        return found
+
+    assert torch.allclose(weights(True, 5.0), weights(True, 0.0), atol=1e-9)
+    assert not torch.allclose(weights(False, 5.0), weights(False, 0.0), atol=1.0)

@@ -163,7 +163,8 @@ class Spoiling:
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("poison", POISONS)
 def test_masked_slots_may_hold_anything_and_not_a_bit_changes(world, name, poison):
-    changes = {"timing": "segment", "kl_estimator": "k3", "ent_coef": 0.1}
+    pay = {"prefix_pay": "level"} if named(name).per_response else {}  # a sum sees the timing of levels alone
+    changes = {"timing": "segment", "kl_estimator": "k3", "ent_coef": 0.1} | pay
     results = []
     for spoilt in (False, True):
         reward = Spoiling(world.reward, poison) if spoilt else world.reward
@@ -224,14 +225,26 @@ def test_rows_that_were_cut_carry_no_gradient_where_truncation_is_mask(world):
     assert abs(float(weights.var()) - 1) <= 1e-6
 
 
-def test_an_update_in_which_every_row_was_cut_changes_no_policy(world):
+def test_an_update_in_which_every_row_was_cut_changes_neither_policy_nor_critic(world):
     rows = sequences_from_ids(world.policy, ["a", "b"], [[0, 1], [2, 2]])
     trainer = Trainer(world, "ppo", world.config(truncation="mask"))
     batch = batch_of(context_of(trainer), rollout_of(world, rows))
     terms, found = gradients(trainer, batch)
     assert torch.isfinite(terms.loss)
-    policy_part = found[: len(context_of(trainer).parameters)]
-    assert all((one == 0.0).all() for one in policy_part)
+    assert all((one == 0.0).all() for one in found)
+
+
+def test_the_critic_does_not_see_rows_that_were_cut_where_truncation_is_mask(world):
+    rows = random_rows(world.policy, rows=20)
+    whole, ended = rollout_of(world, rows), rollout_of(world, rows.select(rows.ended.nonzero()[:, 0].tolist()))
+    assert 0 < len(ended) < len(rows)
+    losses = {}
+    for truncation, batch_rows in (("mask", whole), ("terminate", ended), ("mask", ended)):
+        context = context_of(Trainer(world, "ppo", world.config(truncation=truncation, whiten=False)))
+        terms = STAGES.loss(context, batch_of(context, batch_rows))
+        losses[truncation, len(batch_rows)] = terms.stats["loss/value_avg"]
+    assert losses["mask", len(whole)] == pytest.approx(losses["mask", len(ended)], abs=1e-12)
+    assert losses["mask", len(ended)] == pytest.approx(losses["terminate", len(ended)], abs=1e-12)
 
 
 # Targets
