@@ -109,7 +109,7 @@ class Code:
             raise LabError("answer", type(answer).__name__, f"hand over your function {self.signature} itself")
         cases = self._cases()
         try:
-            returned = [answer(**case) for case in cases]
+            returned = [_written(answer(**case)) for case in cases]
             tolerance = max(self.tolerance, *map(rounding, returned))
             rows = [numbers(one) for one in returned]
             fits = [self._fits(case, one, tolerance) for case, one in zip(cases, rows, strict=True)]
@@ -118,6 +118,8 @@ class Code:
             return Verdict(
                 right=False, reason=self._reason(answer, cases, rows, tolerance), share=sum(fits) / len(fits)
             )
+        except LabError:
+            raise
         except Exception as error:  # noqa: BLE001 - the learner's own code: whatever it raises is said to the learner
             return Verdict(right=False, reason=f"Your function stopped with {type(error).__name__}: {error}.")
 
@@ -172,6 +174,13 @@ class Words:
     def wrong_answers(self) -> list[tuple[str, str]]:
         """Return nothing: no answer in words is called wrong."""
         return []
+
+
+def _written(returned: Any) -> Any:
+    """Return what a learner's function gave, unless nothing is written in it yet."""
+    if returned is ...:
+        raise LabError("your function", "...", "write your own line in place of the dots")
+    return returned
 
 
 def read_numbers(answer: Any) -> Numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rllab.errors import LabError
 from rllab.exercises.attempt import Attempt
 from rllab.exercises.boards import Board
 from rllab.exercises.progress import Progress
@@ -50,9 +51,15 @@ class ExercisePanel(Panel):
         self.attempt.submit(self.table.placement if self.table else self.answer)
 
     def submit(self, answer: Any) -> Verdict:
-        """Check an answer from a cell, such as a function, show the verdict and return it."""
+        """Check an answer from a cell, such as a function, show the verdict and return it.
+
+        One that cannot be read costs no try and stops no cell: all cells of a notebook run before the first answer.
+        """
         with self._lock:
-            verdict = self.attempt.submit(answer)
+            try:
+                verdict = self.attempt.submit(answer)
+            except LabError as error:
+                return Verdict(right=False, reason=str(error))
             self.refresh()
         return verdict
 

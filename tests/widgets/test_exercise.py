@@ -59,6 +59,17 @@ def test_functions_are_handed_over_in_a_cell(exercise: Exercise, progress: Progr
     assert "c_check" not in sent(panel)
 
 
+@pytest.mark.parametrize("exercise", CODE_KINDS, ids=lambda one: one.id)
+@pytest.mark.parametrize("unready", [lambda **_: ..., "text"])
+def test_a_function_that_is_not_written_yet_costs_no_try(exercise: Exercise, progress: Progress, unready) -> None:
+    panel = ExercisePanel(exercise, progress=progress)
+    said = repr(panel.submit(unready))
+    assert said.startswith("Not yet.")
+    assert "in place of the dots" in said or "hand over your function" in said
+    assert panel.attempt.count == 0
+    assert words(panel) == "No answer yet."
+
+
 def test_words_are_compared_by_the_learner(progress: Progress) -> None:
     (exercise,) = [one for one in exercises() if isinstance(one.task, Words)]
     panel = ExercisePanel(exercise, progress=progress)

@@ -65,6 +65,7 @@ class CardTable {
     this.el.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
     this.el.addEventListener("click", (event) => this.click(event));
     this.el.addEventListener("pointerdown", (event) => this.grab(event));
+    this.el.addEventListener("dragstart", (event) => event.preventDefault()); // of text that was selected on the way
   }
 
   update(spec) {
