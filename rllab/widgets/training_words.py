@@ -136,7 +136,11 @@ def _sample_row(when: str, sample: Mapping[str, Any], *, gold: bool) -> list[Spa
     ending = "" if sample["ended"] else " \u2026 (cut at the limit)"
     text = f"{sample['prompt']} \u2192 {sample['response']}{ending}"
     numbers = [sample["score"], *([sample["gold"]] if gold else [])]
-    return [when, text, *(Span(fixed(number, signed=True), tone="up" if number > 0 else "down") for number in numbers)]
+    return [when, text, *(Span(fixed(number, signed=True), tone=_tone(number)) for number in numbers)]
+
+
+def _tone(number: float) -> str:
+    return "up" if number > 0 else "down" if number < 0 else ""
 
 
 def _path(history: Sequence[Metrics], name: str) -> str:
