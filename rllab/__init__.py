@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test compares the two
     from rllab.config import Config as Config
     from rllab.errors import LabError as LabError
+    from rllab.estimates.values import estimate as estimate
     from rllab.evaluation import evaluate as evaluate
     from rllab.generation import generate as generate
     from rllab.objective import Estimate as Estimate
@@ -64,6 +65,7 @@ _HOME_OF = {
     "UpdateRecord": "rllab.records",
     "World": "rllab.worlds",
     "ZeroCritic": "rllab.value",
+    "estimate": "rllab.estimates.values",
     "evaluate": "rllab.evaluation",
     "generate": "rllab.generation",
     "load_world": "rllab.worlds",
