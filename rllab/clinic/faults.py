@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from rllab.clinic.surgery import SURGERY
@@ -15,11 +14,12 @@ from rllab.paths import data_dir
 from rllab.stages import Stages
 
 HEALTHY = "healthy"
-# The run that brings a fault out: algorithm, and the settings besides the world's own.
-DEFAULT_RUN: tuple[str, Mapping[str, Any]] = ("ppo", MappingProxyType({}))
+# Runs that bring faults out: algorithm, and the settings besides the world's own. Most faults show in several, so the
+# run alone does not give one away.
 RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "groups of one": ("grpo", {"samples_per_prompt": 8}),
-    "mean of means": ("ppo", {"reducer": "token-mean", "micro_batch_size": 8, "epochs": 1}),
+    "ppo": ("ppo", {}),
+    "grpo": ("grpo", {"samples_per_prompt": 8}),
+    "pieces": ("ppo", {"reducer": "token-mean", "micro_batch_size": 8, "epochs": 1}),
 }
 
 
@@ -37,16 +37,12 @@ class Fault:
     finding: str  # what the checkup calls it; empty where it says nothing
     unnamed: str  # why the checkup says nothing
     threads: tuple[str, ...]
+    runs: tuple[str, ...]  # of RUNS, those in which it shows
 
     @property
     def stages(self) -> Stages:
         """Return the stages with the fault in them."""
         return SURGERY[self.name]
-
-    @property
-    def run(self) -> tuple[str, Mapping[str, Any]]:
-        """Return the algorithm and the settings that bring it out."""
-        return RUNS.get(self.name, DEFAULT_RUN)
 
 
 @functools.cache
@@ -57,7 +53,7 @@ def catalogue() -> Mapping[str, Fault]:
         rows: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8"))["faults"]
     except (OSError, ValueError, KeyError) as error:
         raise LabError("data file", str(file), "it cannot be read; get it back from the repository") from error
-    lists = {name: {key: tuple(row[key]) for key in ("views", "threads")} for name, row in rows.items()}
+    lists = {name: {key: tuple(row[key]) for key in ("views", "threads", "runs")} for name, row in rows.items()}
     return {name: Fault(name=name, **(row | lists[name])) for name, row in rows.items()}
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.exercise import ExercisePanel as ExercisePanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
     from rllab.widgets.label import LabelPanel as LabelPanel
+    from rllab.widgets.maze import MazePanel as MazePanel
     from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
     from rllab.widgets.observatory import ObservatoryPanel as ObservatoryPanel
     from rllab.widgets.predict import PredictPanel as PredictPanel
@@ -32,6 +33,7 @@ _HOME_OF = {
     "ExercisePanel": "rllab.widgets.exercise",
     "ExplorerPanel": "rllab.widgets.explorer",
     "LabelPanel": "rllab.widgets.label",
+    "MazePanel": "rllab.widgets.maze",
     "MicroscopePanel": "rllab.widgets.microscope",
     "ObservatoryPanel": "rllab.widgets.observatory",
     "PredictPanel": "rllab.widgets.predict",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+
 from rllab.microscope import Examination
 from rllab.plots.changes import Candidate, before_and_after, change_bars
 from rllab.plots.numbers import MINUS, fixed, probability, significant
@@ -110,7 +112,7 @@ def candidates(seen: Examination, state: int, *, limit: int) -> list[Candidate]:
     ]
     if count == len(before):
         return found
-    rest = before.new_ones(len(before), dtype=bool)
+    rest = torch.ones_like(before, dtype=torch.bool)
     rest[chosen] = False
     mass, later = float(before[rest].sum()), float(after[rest].sum())
     slope = float((before[rest] * predicted[rest]).sum()) / mass
