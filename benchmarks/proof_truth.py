@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.result import Result
-from rllab.build.micro import word_tokenizer
+from rllab.build.words import word_tokenizer
 from rllab.generation import generate
 from rllab.networks.tabular import TabularConfig, TabularForCausalLM
 from rllab.policy import Policy

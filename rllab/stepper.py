@@ -102,7 +102,7 @@ class Stepper:
     def state_at(self, t: int) -> State:
         """Return the state after t tokens of the line."""
         self._check_place(t)
-        settings = [*self._sampling, self._settings][t]
+        settings = self._settings_at(t)
         seen, temperature = self._seen[t], settings[0]
         probs, sampling, ref_probs = _distributions(seen, *settings)
         size = len(probs)
@@ -124,6 +124,11 @@ class Stepper:
             other_ref_prob=others[2],
             done=self.done and t == len(self.steps),
         )
+
+    def temperature_at(self, t: int) -> float:
+        """Return the temperature of the state after t tokens: the one that its token was drawn with."""
+        self._check_place(t)
+        return self._settings_at(t)[0]
 
     def logprobs_at(self, t: int, *, temperature: float) -> tuple[Tensor, Tensor]:
         """Return the log-probs of all tokens after t tokens of the line, (A,) of the policy and of its reference."""
@@ -216,6 +221,9 @@ class Stepper:
     @property
     def _settings(self) -> tuple[float, int, float]:
         return self.temperature, self.top_k, self.top_p
+
+    def _settings_at(self, t: int) -> tuple[float, int, float]:
+        return self._sampling[t] if t < len(self._sampling) else self._settings
 
     def _check_place(self, t: int) -> None:
         if not is_whole(t, high=len(self.steps)):

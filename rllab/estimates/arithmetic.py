@@ -20,6 +20,11 @@ def surprise(before: Estimate, behind: Estimate, paid: float) -> Estimate:
     return combine([behind, before], [behind.objective.gamma, -1.0], plus=paid)
 
 
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Return one estimate minus another."""
+    return combine([one, other], [1.0, -1.0])
+
+
 def combine(estimates: Sequence[Estimate], weights: Sequence[float], *, plus: float = 0.0) -> Estimate:
     """Return a weighted sum of estimates of one kind.
 

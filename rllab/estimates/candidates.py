@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllab.estimates.arithmetic import action_value, combine
+from rllab.estimates.arithmetic import action_value, combine, difference
 from rllab.estimates.asked import WAYS, Asked, Prefix, check_critic
 from rllab.estimates.values import check_kinds
 from rllab.generation import Decoder, Progress
@@ -42,6 +42,11 @@ class Candidates:
     def advantages(self) -> tuple[float, ...]:
         """Return A = Q - V of each action."""
         return tuple(one.mean - self.value.mean for one in self.q)
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        """Return the standard error of each A, from differences sample by sample; not a number where learned."""
+        return tuple(difference(one, self.value).standard_error for one in self.q)
 
     @property
     def other_prob(self) -> float:
@@ -110,8 +115,8 @@ def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
 def foreseen(stepper: Stepper, t: int, token_ids: Sequence[int]) -> Candidates:
     """Return Q of some tokens after t tokens of a line as its critic has it; what was read is not read again."""
     asked = Asked(stepper.world, stepper.prompt, stepper.world.objective, 0, 0, None, None)
-    logprobs = stepper.logprobs_at(t, temperature=asked.objective.temperature)
-    here = Next(stepper.prefix_ids[:t], *(one.double().cpu() for one in logprobs), line=stepper)
+    logprobs, ref_logprobs = stepper.logprobs_at(t, temperature=asked.objective.temperature)
+    here = Next(stepper.prefix_ids[:t], logprobs.double().cpu(), ref_logprobs.double().cpu(), line=stepper)
     return _learned(asked, here, tuple(token_ids))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rllab.errors import LabError
-from rllab.estimates.arithmetic import combine
+from rllab.estimates.arithmetic import difference
 from rllab.estimates.asked import Asked
 from rllab.estimates.candidates import Next, action_values
 from rllab.generation import Progress
@@ -68,7 +68,7 @@ def what_if(
     one, other = action_values(asked, here, token_ids, "monte-carlo")
     first, second = (world.policy.token_text(token) for token in token_ids)
     text = world.policy.decode(tuple(prefix))
-    return WhatIf(prompt, text, (first, second), (one, other), combine([one, other], [1.0, -1.0]))
+    return WhatIf(prompt, text, (first, second), (one, other), difference(one, other))
 
 
 def _shown(estimate: Estimate) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
@@ -54,6 +55,65 @@ def promise(
     labels.append(EndLabel(f"\u25cf {reward}", last_number(prefix_scores), "reward"))
     layout = over_states(tokens, selected, [*prefix_scores, *values], labels)
     return figure(traces, x=STATE_AXIS, y="reward", layout=layout)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """V along a text, and Q of what was written in each state: r + gamma V of the next one."""
+
+    kind: str  # "exact" or "learned"; "" where nobody knows
+    values: Sequence[float]  # (T+1,)
+    q: Sequence[float]  # (T,)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """V of one state from continuations."""
+
+    state: int
+    mean: float
+    error: float
+
+
+def steps_of_v(tokens: Sequence[str], outlook: Outlook, *, sampled: Sampled | None, selected: int) -> go.Figure:
+    """Draw V of each state and, at the same state, Q of the token written there: the step between is its TD error."""
+    traces, labels, numbers = [], [], [*outlook.values, *outlook.q]
+    if outlook.values:
+        exact = outlook.kind == "exact"
+        line = curve(outlook.values, name=f"V {outlook.kind}", role="ink" if exact else "value")
+        dash = {"line": {"color": colour("ink"), "width": 2, "dash": "dot"}} if exact else {}
+        traces += [line | dash, _written(outlook)]
+        labels.append(EndLabel(f"V {outlook.kind}", last_number(outlook.values), "ink" if exact else "value"))
+    if sampled is not None:
+        bar = {"type": "data", "array": [sampled.error], "color": colour("value")}
+        dot = _dots([sampled.mean], first=sampled.state, name="V Monte-Carlo", role="value")
+        traces.append(dot | {"error_y": bar})
+        numbers += [sampled.mean - sampled.error, sampled.mean + sampled.error]
+        labels.append(EndLabel("\u25cf V Monte-Carlo", sampled.mean, "value"))
+    layout = over_states(tokens, selected, numbers, labels)
+    layout["shapes"] = [*layout["shapes"], *_rises(outlook)]
+    return figure(traces, x=STATE_AXIS, y="V, Q (reward)", layout=layout)
+
+
+def _written(outlook: Outlook) -> dict[str, Any]:
+    """Return Q of the tokens that were written, each over the state that it was written in."""
+    dots = _dots(outlook.q, first=0, name="Q of the token written", role="value")
+    roles = [_direction(q - v) for v, q in zip(outlook.values, outlook.q, strict=False)]
+    return dots | {"marker": {"color": [colour(role) for role in roles], "size": 8}}
+
+
+def _rises(outlook: Outlook) -> list[dict[str, Any]]:
+    """Return a stem from V to Q for every token that was written."""
+    pairs = enumerate(zip(outlook.values, outlook.q, strict=False))
+    return [
+        {"type": "line", "x0": at, "x1": at, "y0": v, "y1": q, "line": {"color": colour(_direction(q - v)), "width": 3}}
+        for at, (v, q) in pairs
+        if math.isfinite(v) and math.isfinite(q)
+    ]
+
+
+def _direction(step: float) -> str:
+    return "up" if step > 0 else "down"
 
 
 def over_states(

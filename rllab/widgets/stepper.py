@@ -7,49 +7,49 @@ from collections.abc import Sequence
 
 from rllab.errors import LabError, nearest
 from rllab.jobs import ProgressFunction
-from rllab.notation import label
-from rllab.plots.numbers import plain
+from rllab.lines import Lines
 from rllab.stepper import Stepper
 from rllab.widgets.components import (
+    BADGES,
     Component,
     Option,
     button,
     columns,
     finding,
-    fold,
-    group,
-    heading,
-    note,
     number,
     radios,
     ring,
     row,
     select,
-    term,
     text,
 )
-from rllab.widgets.fields import read_number, read_whole
 from rllab.widgets.line import read_line
-from rllab.widgets.marks import bars, chart, chips
-from rllab.widgets.panel import Panel, View
-from rllab.widgets.stepper_marks import FIRST_SHOWN, SHOWS, bar_row, chip_row, curves
-from rllab.widgets.stepper_words import Look, policy_words, reward_words, value_words
+from rllab.widgets.panel import View
+from rllab.widgets.stepper_branches import branch_picture, line_options
+from rllab.widgets.stepper_marks import FIRST_SHOWN, SHOWS, bar_tokens
+from rllab.widgets.stepper_parts import candidate_bars, line_picture, strip
+from rllab.widgets.stepper_settings import sampling_fold
+from rllab.widgets.stepper_words import (
+    Look,
+    Words,
+    advantage_words,
+    policy_words,
+    reward_words,
+    value_words,
+)
+from rllab.widgets.stepper_worth import UNKNOWN, Worth, is_known_exactly
 from rllab.widgets.text import visible
+from rllab.widgets.value_words import what_if_words
+from rllab.widgets.what_if import check_different, chosen, comparison, read_samples
+from rllab.widgets.working import WorkingPanel
 from rllab.worlds import LOADERS, World, load_world
 
-LENSES = ("policy", "reward", "value")
+LENSES = ("policy", "reward", "value", "advantage")
 STAGES = ("state", "action", "reward", "value", "advantage", "update")
-READINGS = {"policy": policy_words, "reward": reward_words, "value": value_words}
-PICTURES = {
-    "policy": ("How open is each state", "entropy of the next token, and how surprising the written one was"),
-    "reward": ("What the reward says of the text so far", "score of the text up to and with each token"),
-    "value": ("How promising is the text so far", "what the critic expects, and the score of the text as it stands"),
-}
-MOST_LINES = 12
-SEEDS = 2**32
+READINGS = {"policy": policy_words, "reward": reward_words, "value": value_words, "advantage": advantage_words}
 
 
-class StepperPanel(Panel):
+class StepperPanel(WorkingPanel):
     """Write a text token by token; see, in every state, what the policy, the reward and the critic think.
 
     `lenses` are what the learner has met so far; the last one is looked through first. The line on the
@@ -65,7 +65,8 @@ class StepperPanel(Panel):
         if not lenses:
             raise LabError("lenses", tuple(lenses), f"choose at least one of {', '.join(LENSES)}")
         self.stepper = source if isinstance(source, Stepper) else Stepper(source, seed=seed)
-        self.lines = [self.stepper]
+        self.lines = Lines(self.stepper)
+        self.worth = Worth()
         self.selected = len(self.stepper.steps)
         self.lenses = tuple(lens for lens in LENSES if lens in lenses)
         self.lens = lenses[-1]
@@ -75,26 +76,53 @@ class StepperPanel(Panel):
 
     def view(self) -> View:
         """Draw the line, its candidates, its curves and the sentence that reads them."""
-        stepper = self.stepper
-        line = read_line(stepper, scored=self.lens != "policy")
-        state = line.end if self.selected == len(line.written) else stepper.state_at(self.selected)
-        names = tuple(visible(stepper.world.policy.token_text(token)) for token in state.candidate_ids[:2])
-        look = Look(line, self.selected, state, names, stepper.world.objective)
+        look = self._look()
         return View(
             aside=ring("ring", STAGES, self._stage(look)),
             body=(
                 self._prompt(),
                 self._controls(),
                 self._lenses(),
-                self._strip(look),
+                strip(look, SHOWS[self.show], self.choose_state, stamp=self._stamp(look), over=self.stepper.done),
                 *self._stale(),
+                *branch_picture(self.lines, self.selected, self.choose_branch),
                 self._pictures(look),
+                *self._asking(look),
             ),
-            reading=READINGS[self.lens](look),
-            badges=("learned",) if self.lens == "value" else (),
+            reading=self._reading(look),
+            badges=self._badges(look),
             foot=("keys: s step, 5 five steps, f finish, b back, r reset; arrows move along the tokens",),
             shortcuts={"s": "step", "5": "five", "f": "finish", "b": "back", "r": "reset"},
         )
+
+    def _look(self) -> Look:
+        """Read the line, the chosen state and, through the lens for it, what its candidates are worth."""
+        stepper, asked = self.stepper, self.lens == "advantage"
+        line = read_line(stepper, scored=self.lens != "policy")
+        state = line.end if self.selected == len(line.written) else stepper.state_at(self.selected)
+        tokens = bar_tokens(state, None if state.t == len(line.written) else line.written[state.t])
+        return Look(
+            line,
+            self.selected,
+            state,
+            {token: visible(stepper.world.policy.token_text(token)) for token in tokens},
+            stepper.world.objective,
+            stepper.temperature_at(state.t),
+            self.worth.candidates(stepper, self.selected, tokens) if asked else None,
+            self.worth.outlook(stepper, line) if asked else UNKNOWN,
+        )
+
+    def _reading(self, look: Look) -> Words:
+        found = self.worth.compared(self.stepper, self.selected) if self.lens == "advantage" else None
+        return READINGS[self.lens](look) if found is None else what_if_words(found)
+
+    def _badges(self, look: Look) -> tuple[str, ...]:
+        """Return the kinds of all values on the screen."""
+        if self.lens != "advantage":
+            return ("learned",) if self.lens == "value" else ()
+        kinds = {look.outlook.kind, look.worth.value.kind if look.worth is not None else ""}
+        kinds |= {"monte-carlo"} if self.worth.compared(self.stepper, self.selected) is not None else set()
+        return tuple(kind for kind in BADGES if kind in kinds)
 
     def _prompt(self) -> Component:
         names = list(dict.fromkeys([*self._worlds, *LOADERS]))
@@ -113,47 +141,22 @@ class StepperPanel(Panel):
             "controls",
             button("step", "Step", self.step, main=True, disabled=busy or done),
             button("five", "Step 5", self.five, disabled=busy or done),
-            button("finish", "Stop" if busy else "Finish", self.finish_or_stop, disabled=done and not busy),
+            self.work_button("finish", "Finish", self.finish, disabled=done),
             button("back", "Back", self.back, disabled=busy or not self.stepper.steps),
             button("reset", "Reset", lambda: self.begin(self.stepper.prompt), disabled=busy),
             button("dice", "New dice", self.new_dice, disabled=busy),
-            self._sampling(),
+            sampling_fold(self.stepper, self.new_seed, disabled=busy),
         )
-
-    def _sampling(self) -> Component:
-        stepper, off = self.stepper, self.busy
-        warmth, top_k, top_p = plain(stepper.temperature), str(stepper.top_k), plain(stepper.top_p)
-        fields = (
-            number("temperature", "temperature", warmth, self._set_temperature, disabled=off),
-            number("top-k", "top-k (0: all)", top_k, self._set_top_k, disabled=off),
-            number("top-p", "top-p", top_p, self._set_top_p, disabled=off),
-            number("seed", "seed", str(stepper.seed), self._set_seed, disabled=off),
-        )
-        return fold("sampling", "Sampling", row("sampling-fields", *fields))
 
     def _lenses(self) -> Component:
         modes = [Option(lens, lens if lens == self.lenses[0] else f"+ {lens}") for lens in self.lenses]
         shows = [Option(key, show.name) for key, show in SHOWS.items() if self._seen(show.lens)]
         parts = [radios("lens", "Lens", modes, self.lens, self.choose_lens)] if len(modes) > 1 else []
         if len(self.lines) > 1:
-            parts.append(
-                select("line", "line", self._line_options(), str(self._line), self.choose_line, show_label=True)
-            )
+            here = str(self.lines.here)
+            parts.append(select("line", "line", line_options(self.lines), here, self.choose_line, show_label=True))
         shown = select("show", "chips show", shows, self.show, self._choose_show, show_label=True)
         return row("lenses", *parts, shown, end=True)
-
-    def _strip(self, look: Look) -> Component:
-        stamp = f"{self._line}.{len(look.line.written)}"
-        return chips(
-            "strip",
-            "Tokens; choosing one shows the state before it",
-            chip_row(look.line, SHOWS[self.show]),
-            self.choose_state,
-            prompt=[visible(token) for token in look.line.prompt],
-            selected=self.selected,
-            next_name="the end of the line" if self.stepper.done else "the token that is not written yet",
-            stamp=stamp,
-        )
 
     def _stale(self) -> tuple[Component, ...]:
         if not self.stepper.stale:
@@ -161,30 +164,29 @@ class StepperPanel(Panel):
         return (finding("stale", "The policy has learned since this line was begun; Reset writes with the new one."),)
 
     def _pictures(self, look: Look) -> Component:
-        title, alt = PICTURES[self.lens]
-        figure = curves(look, lens=self.lens, reward=self.stepper.world.reward.name)
-        right = group("right", heading("right-title", title), chart("curves", figure, f"{title}: {alt}"))
-        return columns("pictures", self._candidates(look), right)
+        world = self.stepper.world
+        left = candidate_bars(look, world.policy, self.write, stamp=f"{self._stamp(look)}.{look.at}")
+        return columns("pictures", left, line_picture(look, lens=self.lens, reward=world.reward.name))
 
-    def _candidates(self, look: Look) -> Component:
-        if look.state.done:
-            return group("left", note("over", "Nothing can follow here. Click a token to look at the state before it."))
-        items, rest, full = bar_row(look, self.stepper.world.policy)
-        stamp = f"{self._line}.{len(look.line.written)}.{look.at}"
-        policy = term("policy", "The policy gives every token a probability of coming next.")
-        tick = term("\u03c0_ref", "The reference is the frozen policy that training started from.")
-        past = "a new line starts there" if look.at < len(look.line.written) else "it is written as the next token"
-        return group(
-            "left",
-            heading("left-title", "What the ", policy, f" would write after \u201c{look.context()}\u201d"),
-            bars("bars", "Candidates for the next token", items, self.write, rest=rest, stamp=stamp),
-            note(
-                "left-note",
-                "bar: \u03c0 \u00b7 tick: ",
-                tick,
-                f" \u00b7 full width: {plain(full)} \u00b7 click a bar: {past}",
-            ),
+    def _stamp(self, look: Look) -> str:
+        """Name the line as it stands: what is pressed on an older picture is dropped."""
+        return f"{self.lines.here}.{len(look.line.written)}"
+
+    def _asking(self, look: Look) -> tuple[Component, ...]:
+        """Return, through the lens on advantages, what can be sampled in this state."""
+        if self.lens != "advantage" or look.state.done or self.stepper.stale:
+            return ()
+        go = self.work_button("compare", "Compare", self.compare)
+        exact = () if is_known_exactly(self.stepper) else (self.work_button("sample", "Sample Q", self.sample_q),)
+        found = self.worth.compared(self.stepper, look.at)
+        asked = row(
+            "asking",
+            *exact,
+            number("samples", "continuations of each", str(self.worth.samples), self._set_samples, disabled=self.busy),
+            self.work_progress("sampling-progress", "sample", "compare"),
         )
+        choose = self.worth.choose
+        return (asked, *comparison(self.stepper, look.at, self.worth.pair, found, on_choose=choose, go=go))
 
     def _stage(self, look: Look) -> str:
         """Return where in the loop the learner looks."""
@@ -206,12 +208,26 @@ class StepperPanel(Panel):
                 self.stepper.step()
         self._to_the_end()
 
-    def finish_or_stop(self) -> None:
-        """Sample to the end of the line in the background, or stop that."""
-        if self.busy and self.job is not None:
-            self.job.stop()
-        else:
-            self.start_job("writing to the end of the line", self._finish)
+    def finish(self) -> None:
+        """Sample to the end of the line in the background."""
+        self.work("finish", "writing to the end of the line", self._finish)
+
+    def sample_q(self) -> None:
+        """Continue every candidate of the chosen state."""
+        stepper, look = self.stepper, self._look()
+        tokens = bar_tokens(look.state, look.token)
+        self.work(
+            "sample",
+            "continuations of each token",
+            lambda stop, progress: self.worth.sample(stepper, look.at, tokens, stop, progress),
+        )
+
+    def compare(self) -> None:
+        """Compare two tokens in the chosen state."""
+        stepper, at = self.stepper, self.selected
+        pair = chosen(stepper, at, self.worth.pair)
+        check_different(stepper, pair)
+        self.work("compare", "two tokens", lambda stop, progress: self.worth.compare(stepper, at, pair, stop, progress))
 
     def back(self) -> None:
         """Take the last token away."""
@@ -221,12 +237,17 @@ class StepperPanel(Panel):
     def begin(self, prompt: str) -> None:
         """Start a new line from a prompt; the other lines go."""
         self.stepper.reset(prompt)
-        self.lines = [self.stepper]
+        self.lines = Lines(self.stepper)
         self._to_the_end()
 
     def new_dice(self) -> None:
         """Start again with other random numbers."""
-        self._set_seed(self.stepper.seed + 1)
+        self.new_seed(self.stepper.seed + 1)
+
+    def new_seed(self, seed: int) -> None:
+        """Start again with the random numbers of a seed."""
+        self.stepper.seed = seed
+        self.begin(self.stepper.prompt)
 
     def other_prompt(self) -> None:
         """Start from the world's next prompt."""
@@ -236,12 +257,12 @@ class StepperPanel(Panel):
 
     def write(self, token_id: int) -> None:
         """Write a token of the learner's choice; in a past state that begins a new line."""
-        if self.selected == len(self.stepper.steps):
+        at = self.selected
+        if at == len(self.stepper.steps):
             self.stepper.step(token_id)
         else:
-            self.stepper = self.stepper.branch(self.selected, token_id)
-            self.lines = [*self.lines[-MOST_LINES + 1 :], self.stepper]
-        self._to_the_end()
+            self.stepper = self.lines.branch(at, token_id)
+        self.selected = at + 1
 
     def choose_state(self, t: int) -> None:
         """Look at the state after t tokens."""
@@ -253,26 +274,22 @@ class StepperPanel(Panel):
 
     def choose_line(self, number: str) -> None:
         """Go to another line."""
-        self.stepper = self.lines[int(number)]
+        self.stepper = self.lines.go_to(int(number))
         self._to_the_end()
+
+    def choose_branch(self, number: int, t: int) -> None:
+        """Go to a state of another line."""
+        self.stepper, self.selected = self.lines.go_to(number), t
 
     def choose_world(self, name: str) -> None:
         """Go to another world; the one that the panel was given is kept as it is."""
         world = self._worlds.get(name) or load_world(name)
         stepper = Stepper(world, seed=self.stepper.seed)
         self._worlds[name] = world
-        self.stepper, self.lines = stepper, [stepper]
+        self.stepper, self.lines = stepper, Lines(stepper)
         self._to_the_end()
 
     # Inside.
-
-    @property
-    def _line(self) -> int:
-        return self.lines.index(self.stepper)
-
-    def _line_options(self) -> list[Option]:
-        endings = [" ".join(visible(step.token) for step in line.steps[-4:]) for line in self.lines]
-        return [Option(str(at), f"{label(at)}: \u2026 {ending}") for at, ending in enumerate(endings)]
 
     def _seen(self, lens: str) -> bool:
         """Tell whether a lens is the present one or comes before it."""
@@ -291,25 +308,5 @@ class StepperPanel(Panel):
     def _choose_show(self, key: str) -> None:
         self.show = key
 
-    def _sample(self, **changes: float) -> None:
-        """Change how tokens are drawn; what is not named stays."""
-        stepper = self.stepper
-        wanted = {"temperature": stepper.temperature, "top_k": stepper.top_k, "top_p": stepper.top_p} | changes
-        stepper.set_sampling(temperature=wanted["temperature"], top_k=int(wanted["top_k"]), top_p=wanted["top_p"])
-
-    def _set_temperature(self, value: object) -> None:
-        self._sample(temperature=read_number("temperature", value))
-
-    def _set_top_k(self, value: object) -> None:
-        self._sample(top_k=read_whole("top-k", value))
-
-    def _set_top_p(self, value: object) -> None:
-        self._sample(top_p=read_number("top-p", value))
-
-    def _set_seed(self, value: object) -> None:
-        """Start again with other random numbers."""
-        seed = read_whole("seed", value)
-        if not 0 <= seed < SEEDS:
-            raise LabError("seed", seed, f"choose a whole number from 0 to {SEEDS - 1}")
-        self.stepper.seed = seed
-        self.begin(self.stepper.prompt)
+    def _set_samples(self, value: object) -> None:
+        self.worth.samples = read_samples(value)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rllab.estimates import Candidates
 from rllab.objective import Objective
 from rllab.plots.numbers import fixed, plain, probability
+from rllab.plots.steps import Outlook
 from rllab.records import State
+from rllab.widgets.backup import written
 from rllab.widgets.components import Span, bold
 from rllab.widgets.line import Line, Written
 from rllab.widgets.text import visible
 
 Words = tuple[Span | str, ...]
+KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,11 @@ class Look:
     line: Line
     at: int  # the selected state, 0..T
     state: State  # that state
-    names: tuple[str, ...]  # its likeliest candidates as text
+    names: Mapping[int, str]  # its candidates as text
     objective: Objective
+    temperature: float  # that its bars are drawn at
+    worth: Candidates | None  # of the candidates with a bar; nothing where nobody knows
+    outlook: Outlook  # V along the line
 
     @property
     def token(self) -> Written | None:
@@ -99,9 +107,68 @@ def value_words(look: Look) -> Words:
     return (*words, *forced, " ", _meaning(look))
 
 
+def advantage_words(look: Look) -> Words:
+    """Say what the state is worth, and by how much a token was, or would be, better than usual there."""
+    found, token = look.worth, look.token
+    if token is None and look.state.done:
+        return (
+            f"{_over(look.line)}: nothing more is to come. Choose a token to see the state that it was written in.",
+        )
+    usual = look.objective.temperature
+    if look.temperature != usual:
+        here = plain(look.temperature)
+        return (f"Values speak of temperature {plain(usual)}, these bars of {here}. Set it back under Sampling.",)
+    if found is None:
+        return ("Nobody knows yet what the tokens are worth here. Press Sample Q: each is continued to its end.",)
+    value = written(found.value.mean)
+    if token is None:
+        at = max(range(len(found.q)), key=lambda place: found.q[place].mean)
+        best = written(found.q[at].mean)
+        return (
+            "V = ",
+            bold(fixed(value, signed=True)),
+            " is the average of Q over what the policy writes here. ",
+            bold(look.names[found.token_ids[at]]),
+            f" is worth most: Q {fixed(best, signed=True)}, A {fixed(written(best - value), signed=True)}, ",
+            f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found)}",
+        )
+    q = written(found.q[found.token_ids.index(token.token_id)].mean)
+    step = written(q - value)
+    direction = "better than usual" if step > 0 else "worse than usual" if step < 0 else "as good as usual"
+    return (
+        bold(visible(token.token)),
+        f" was {direction} here: Q {fixed(q, signed=True)} against V {fixed(value, signed=True)} makes A ",
+        bold(fixed(step, signed=True)),
+        f". {_asked(look, found)}",
+    )
+
+
+def value_title(found: Candidates) -> Words:
+    """Return V of a state with its kind, and what the numbers beside the bars are."""
+    value = found.value
+    error = f" \u00b1 {fixed(value.standard_error)}" if value.kind == "monte-carlo" else ""
+    return (
+        f"V = {fixed(written(value.mean), signed=True)}{error}, {KINDS[value.kind]} \u00b7 ",
+        Span("Q", tip="What can be expected from here on if this token is written now."),
+        ", ",
+        Span("A", tip="The advantage: Q minus V, better or worse than what the policy writes here on average."),
+    )
+
+
+def _asked(look: Look, found: Candidates) -> str:
+    """Say who was asked."""
+    if found.value.kind == "monte-carlo":
+        return f"{found.value.samples} continuations of each token say so."
+    if found.value.kind == "exact":
+        return "All A, each as often as the policy writes it, add up to 0."
+    itself = fixed(look.outlook.values[look.at], signed=True)
+    return f"The critic was asked one token ahead; of the state itself it says {itself}."
+
+
 def _likeliest(look: Look) -> Words:
     """Name the two likeliest tokens of the selected state with their probabilities."""
-    state, tokens = look.state, look.names
+    state = look.state
+    tokens = [look.names[token] for token in state.candidate_ids[:2]]
     shares = [probability(float(share)) for share in state.probs[:2]]
     first: Words = (f"After \u201c{look.context()}\u201d the policy gives ", bold(tokens[0]), f" {shares[0]}")
     return first if len(shares) == 1 else (*first, " and ", bold(tokens[1]), f" {shares[1]}")

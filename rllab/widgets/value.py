@@ -7,12 +7,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rllab.errors import LabError, Stopped
-from rllab.estimates import WhatIf, along, what_if
+from rllab.errors import Stopped
+from rllab.estimates import WhatIf, along
 from rllab.estimates.fan import Fan, fan
 from rllab.jobs import ProgressFunction
 from rllab.objective import Estimate
-from rllab.plots.value import two_histograms
 from rllab.stepper import Stepper
 from rllab.truth import Tree
 from rllab.value import ZeroCritic
@@ -28,18 +27,12 @@ from rllab.widgets.components import (
     select,
     text,
 )
-from rllab.widgets.fields import read_whole
 from rllab.widgets.known import is_small, small_tree
-from rllab.widgets.marks import chart
 from rllab.widgets.panel import Panel, View
-from rllab.widgets.text import visible
 from rllab.widgets.value_parts import fan_picture, response_strip, value_picture
 from rllab.widgets.value_words import Known, Words, badges_of, fan_words, value_words, what_if_words
+from rllab.widgets.what_if import SEED, UNCHOSEN, Pair, check_different, chosen, compare, comparison, read_samples
 from rllab.worlds import LOADERS, World, load_world
-
-MOST = 1024  # continuations
-SHOWN = 50  # tokens to choose from
-SEED = 0  # of continuations: the same for all states, so that they can be compared
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class ValuePanel(Panel):
         self.samples = samples
         self.selected = 0
         self.sampled = Sampled()
-        self.pair: tuple[int, int] = (-1, -1)
+        self.pair = UNCHOSEN
         self.told = ""  # what the learner did last: "" (looked), "fan" or "what-if"
         self._worlds = {self.stepper.world.name: self.stepper.world}
         super().__init__()
@@ -115,21 +108,9 @@ class ValuePanel(Panel):
     def _compare(self) -> tuple[Component, ...]:
         if self._over:
             return ()
-        ids = self._choices()
-        policy = self.stepper.world.policy
-        options = [Option(str(token), visible(policy.token_text(token))) for token in ids]
-        one, other = (str(token) if token in ids else str(ids[at]) for at, token in enumerate(self.pair))
-        parts = row(
-            "what-if",
-            select("first", "What if", options, one, lambda value: self._choose(0, value), show_label=True),
-            select("second", "or", options, other, lambda value: self._choose(1, value), show_label=True),
-            button("compare", "Compare", self.compare, disabled=self.busy),
-        )
+        go = button("compare", "Compare", self.compare, disabled=self.busy)
         found = self.sampled.what_if
-        if found is None:
-            return (parts,)
-        figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q])
-        return (parts, chart("histograms", figure, "Returns behind the two tokens, with the same random numbers"))
+        return comparison(self.stepper, self.selected, self.pair, found, on_choose=self._choose, go=go)
 
     # What the learner can do.
 
@@ -151,11 +132,9 @@ class ValuePanel(Panel):
 
     def compare(self) -> None:
         """Compare two tokens in the chosen state."""
-        ids = self._choices()
-        one, other = (token if token in ids else ids[at] for at, token in enumerate(self.pair))
-        if one == other:
-            raise LabError("tokens", visible(self.stepper.world.policy.token_text(one)), "choose two different ones")
-        self._start("two tokens", lambda stop, progress: self._what_if((one, other), stop, progress))
+        pair = chosen(self.stepper, self.selected, self.pair)
+        check_different(self.stepper, pair)
+        self._start("two tokens", lambda stop, progress: self._what_if(pair, stop, progress))
 
     def stop(self) -> None:
         """End the sampling; what was there before stays."""
@@ -182,9 +161,6 @@ class ValuePanel(Panel):
 
     def _tree(self) -> Tree | None:
         return small_tree(self.stepper.world, self.stepper.prompt)
-
-    def _choices(self) -> tuple[int, ...]:
-        return self.stepper.state_at(self.selected).candidate_ids[:SHOWN]
 
     def _known(self) -> Known:
         """Collect V of all states in every way that is known now."""
@@ -244,35 +220,24 @@ class ValuePanel(Panel):
             self.told = "fan"
             self.sampled = Sampled(self.sampled.line, self.sampled.values, found, self.sampled.what_if)
 
-    def _what_if(self, pair: tuple[int, int], stop: threading.Event, progress: ProgressFunction) -> None:
-        found = what_if(
-            self.stepper.world,
-            self.stepper.prompt,
-            self._prefix,
-            pair,
-            samples=self.samples,
-            seed=SEED,
-            stop=stop,
-            progress=progress,
-        )
+    def _what_if(self, pair: Pair, stop: threading.Event, progress: ProgressFunction) -> None:
+        samples = self.samples
+        found = compare(self.stepper, self.selected, pair, samples=samples, stop=stop, progress=progress)
         with self._lock:
             self.told = "what-if"
             self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.fan, found)
 
     def _forget(self) -> None:
-        self.selected, self.sampled, self.pair, self.told = len(self.stepper.steps), Sampled(), (-1, -1), ""
+        self.selected, self.sampled, self.pair, self.told = len(self.stepper.steps), Sampled(), UNCHOSEN, ""
 
     def _select(self, at: int) -> None:
         """Look at another state; what was sampled for the one before goes."""
         if at != self.selected:
-            self.selected, self.told, self.pair = at, "", (-1, -1)
+            self.selected, self.told, self.pair = at, "", UNCHOSEN
             self.sampled = Sampled(self.sampled.line, self.sampled.values)
 
-    def _choose(self, place: int, value: str) -> None:
-        ids = self._choices()
-        now = [token if token in ids else ids[at] for at, token in enumerate(self.pair)]
-        now[place] = int(value)
-        self.pair = (now[0], now[1])
+    def _choose(self, pair: Pair) -> None:
+        self.pair = pair
         self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.fan)
 
     def _set_prompt(self, value: object) -> None:
@@ -280,7 +245,4 @@ class ValuePanel(Panel):
         self._forget()
 
     def _set_samples(self, value: object) -> None:
-        samples = read_whole("continuations", value)
-        if not 2 <= samples <= MOST:
-            raise LabError("continuations", samples, f"choose from 2 to {MOST}")
-        self.samples = samples
+        self.samples = read_samples(value)

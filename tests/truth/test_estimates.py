@@ -221,7 +221,7 @@ def test_lines_know_their_parents_and_share_what_they_have_in_common(tabular):
     assert [branch.number for branch in lines.children(0)] == [1]
     assert [branch.number for branch in lines.children(1)] == [2]
     assert lines.text(2) == tabular.policy.decode((3, 4, 6))
-    with pytest.raises(LabError, match="there are the lines 0 to 2"):
+    with pytest.raises(LabError, match="there are the lines 0, 1, 2"):
         lines.go_to(7)
 
 
