@@ -1,12 +1,15 @@
-"""The command line: `python -m rllab doctor | build | fetch`."""
+"""The command line: `python -m rllab doctor | build | fetch | train | compare`."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
 
 from rllab.errors import LabError, Stopped
 
@@ -56,9 +59,52 @@ def fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def stop_at_interrupt() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C ask for an end in good order; a second one breaks off."""
+    stop, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del number, frame  # there is one signal only, and where it came does not matter
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train without a notebook, every update kept in a folder; Ctrl-C saves, --resume goes on."""
+    from rllab.headless import Order, begin, go_on
+    from rllab.headless import train as run
+
+    order = Order(options.world, options.algorithm, options.config, options.seed, options.out)
+    if options.resume is None:
+        trainer, folder = begin(order)
+    else:
+        trainer, folder = go_on(options.resume, order), options.resume
+    with stop_at_interrupt() as stop, progress_bar() as progress:
+        said = run(trainer, folder, options.updates, stop=stop, progress=progress)
+    print(said)
+    return INTERRUPTED if stop.is_set() else 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Lay runs over one another: what they were asked differently, and their curves."""
+    from rllab.headless import compare as lay_over
+
+    print(lay_over(options.runs))
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the commands."""
-    top = argparse.ArgumentParser(prog="python -m rllab", description="See, build and fetch what the lab runs on.")
+    top = argparse.ArgumentParser(
+        prog="python -m rllab", description="See, build and fetch what the lab runs on, and train."
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("doctor", help=doctor.__doc__).set_defaults(run=doctor)
     making = commands.add_parser("build", help=build.__doc__)
@@ -67,6 +113,18 @@ def parser() -> argparse.ArgumentParser:
     fetching = commands.add_parser("fetch", help=fetch.__doc__)
     fetching.add_argument("model", help="smollm2, or a hub id such as owner/name")
     fetching.set_defaults(run=fetch)
+    training = commands.add_parser("train", help=train.__doc__)
+    training.add_argument("--world", help="micro, micro-tabular, tales, smollm2, or a model's folder or hub id")
+    training.add_argument("--algorithm", help="reinforce, a2c, ppo (usual), rloo or grpo")
+    training.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, one `name = value` a line")
+    training.add_argument("--seed", type=int, help="0 if left away")
+    training.add_argument("--updates", type=int, default=60, help="how many in all (60)")
+    training.add_argument("--out", type=Path, metavar="RUN", help="folder of the run; left away, one in RLLAB_HOME")
+    training.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    training.set_defaults(run=train)
+    comparing = commands.add_parser("compare", help=compare.__doc__)
+    comparing.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders that `train` has made")
+    comparing.set_defaults(run=compare)
     return top
 
 

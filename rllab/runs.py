@@ -64,7 +64,7 @@ def record(
                 trainer.save(folder / "checkpoint")
     except Stopped:
         pass
-    if trainer.index > first:
+    if trainer.index > first or not (folder / "checkpoint").exists():
         trainer.save(folder / "checkpoint")
     if progress is not None:
         progress(trainer.index - first, n, describe(trainer))

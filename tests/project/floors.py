@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"opened_update", "label_store", "selection", "shaping", "agreement", "truth", "lines"},
             {"runs", "microscope", "checkup", "comparison", "observatory", "labelling", "scoring"}
             | {"classic", "estimates", "environment", "bench"},
-            {"build", "clinic", "experiments", "exercises"},
+            {"build", "clinic", "experiments", "exercises", "headless"},
             {"plots"},
             {"widgets"},
             {"doctor"},
