@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 
 import pytest
 
@@ -238,11 +237,12 @@ def test_pair_files_are_flat_tables_of_text(file, path):
         assert {type(value) for row in rows for value in row.values()} == {str}
 
 
-@pytest.mark.skipif(find_spec("datasets") is None, reason="datasets is not installed")
-def test_datasets_loads_pair_files_as_they_are(path, tmp_path):
+@pytest.mark.parametrize("name", ["labels", *(file.parent.name for file in shipped_files())])
+def test_datasets_loads_pair_files_as_they_are(name, path, tmp_path):
     from datasets import load_dataset
 
-    pairs = filled(path, 3)
-    table = load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
-    assert table["chosen"] == [pair.chosen for pair in pairs]
-    assert set(table.column_names) == {"prompt", "chosen", "rejected", "judge", "time"}
+    filled(path, 3)
+    files = {"labels": path} | {file.parent.name: file for file in shipped_files()}
+    table = load_dataset("json", data_files=str(files[name]), split="train", cache_dir=str(tmp_path / "cache"))
+    assert table.column_names == ["prompt", "chosen", "rejected", "judge", "time"]
+    assert [Pair(**row) for row in table] == load_pairs(files[name])
