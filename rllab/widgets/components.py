@@ -70,9 +70,12 @@ def row(key: str, *children: Component, end: bool = False) -> Component:
     return Component(key, "row", {"end": end}, children)
 
 
-def columns(key: str, *children: Component, three: bool = False) -> Component:
-    """Put two (or three) pictures beside each other where there is room, else below each other."""
-    return Component(key, "columns", {"three": three}, children)
+def columns(key: str, *children: Component, three: bool = False, pair: bool = False) -> Component:
+    """Put two (or three) pictures beside each other where there is room, else below each other.
+
+    A `pair` is there to be compared, so it needs little room to stand side by side.
+    """
+    return Component(key, "columns", {"three": three, "pair": pair}, children)
 
 
 def group(key: str, *children: Component, title: str = "") -> Component:

@@ -14,9 +14,12 @@ from rllab.label_store import LabelStore, Verdict
 from rllab.labelling import Sitting
 from rllab.paths import home_dir
 from rllab.preferences import SimulatedJudge
+from rllab.widgets.answers import prose
 from rllab.widgets.components import (
     Component,
     Option,
+    Span,
+    bold,
     button,
     columns,
     fold,
@@ -95,12 +98,12 @@ class LabelPanel(Panel):
 
     def _choices(self) -> Component:
         names = dict.fromkeys([*self._worlds, *LOADERS])
-        world = self.sitting.world.name
+        world, waiting = self.sitting.world.name, bool(self.sitting.questions)
         at = self.job.progress if self.job is not None and self.busy else None
         return row(
             "choices",
             select("world", "World", [Option(n, n) for n in names], world, self.choose_world, disabled=self.busy),
-            button("draw", "Show pairs", self.draw, main=not self.sitting.questions, disabled=self.busy),
+            button("draw", "Show pairs", self.draw, main=not waiting, disabled=self.busy or waiting),
             button("stop", "Stop", self.stop, disabled=not self.busy),
             progress("doing", "Progress", at.done if at else 0, at.total if at else 1, at.text if at else ""),
         )
@@ -111,7 +114,7 @@ class LabelPanel(Panel):
             return ()
         asked = self.sitting.questions[0]
         sides = (self._side(1, "first", asked.first), self._side(2, "second", asked.second))
-        return (passage("asked", "prompt", asked.prompt), columns("pair", *sides))
+        return (prose("asked", Span("Prompt: ", tone="dim"), bold(asked.prompt)), columns("pair", *sides, pair=True))
 
     def _side(self, number: int, verdict: Verdict, response: str) -> Component:
         return group(

@@ -50,7 +50,7 @@ def label(panel: LabelPanel, count: int) -> None:
 def test_what_stands_on_the_screen_is_what_is_written_down(panel: LabelPanel, path: Path) -> None:
     for key in ("first", "second", "first"):
         shown = {side: panel.component(f"text-{side}")["text"] for side in ("first", "second")}
-        prompt = panel.component("asked")["text"]
+        prompt = panel.component("asked")["spans"][1]["text"]
         panel.press(key)
         last = load_pairs(path)[-1]
         other = "second" if key == "first" else "first"

@@ -35,6 +35,7 @@ const WORDS = {
       el,
       update: (spec, children) => {
         el.classList.toggle("three", Boolean(spec.three));
+        el.classList.toggle("pair", Boolean(spec.pair));
         arrange(el, children);
       },
     };
