@@ -89,24 +89,25 @@ def _number(mask: Tensor) -> Tensor:
 def _leaves(levels: Sequence[Level], policy: Policy) -> Iterator[tuple[Tensor, list[str]]]:
     """Give the responses that end in each level, (M, d+1), and how they read."""
     words, texts = _words(levels, policy), [""]
-    for level in levels:
-        yield _longer(level, policy, texts, level.leaf >= 0, words)
-        texts = _longer(level, policy, texts, level.child >= 0, words)[1]
+    for level, following in zip(levels, (*levels[1:], None), strict=True):
+        over = level.leaf >= 0
+        rows = level.longer(over)
+        yield rows, _longer(texts, over, rows, policy, words)
+        if following is not None:
+            texts = _longer(texts, ~over, following.prefixes, policy, words)
 
 
-def _longer(
-    level: Level, policy: Policy, texts: Sequence[str], chosen: Tensor, words: Words | None
-) -> tuple[Tensor, list[str]]:
-    """Append the chosen actions (N, K) to a level's prefixes, as tokens and as text.
+def _longer(texts: Sequence[str], chosen: Tensor, rows: Tensor, policy: Policy, words: Words | None) -> list[str]:
+    """Return how the chosen actions (N, K) read behind the texts (N,) of a level; they make the prefixes `rows`.
 
     Whole words need not be decoded again with everything before them: a tree shares its beginnings.
     """
-    rows = level.longer(chosen)
     if words is None:
-        return rows, [policy.decode(row) for row in rows.tolist()]
-    spaced = np.where(words == "", words, " " + words) if level.prefixes.shape[1] else words
+        return [policy.decode(row) for row in rows.tolist()]
+    spaced = np.where(words == "", words, " " + words) if rows.shape[1] > 1 else words
     parents = np.array(texts, dtype=object)[chosen.nonzero()[:, 0].numpy()]
-    return rows, (parents + spaced[rows[:, -1].numpy()]).tolist()
+    longer: list[str] = (parents + spaced[rows[:, -1].numpy()]).tolist()
+    return longer
 
 
 def _words(levels: Sequence[Level], policy: Policy) -> Words | None:
