@@ -12,7 +12,7 @@ from rllab.plots.theme import colour, figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-LANE = 34  # pixels
+LANE = 38  # pixels
 MARGIN = 58  # pixels of the axis and the air
 MOST_WORDS = 10  # tokens along the axis up to which each is named at its dot
 LONGEST = 14  # letters of a token that is named
@@ -94,7 +94,7 @@ def _path(strands: Sequence[Strand], here: int, selected: int) -> dict[str, Any]
         "y": [-row for row in rows],
         "line": {"color": colour("policy"), "width": 4, "shape": "vh"},
         "marker": {
-            "size": [17 if state == selected else 0 for state in range(len(rows))],
+            "size": [14 if state == selected else 0 for state in range(len(rows))],
             "color": "rgba(0,0,0,0)",
             "line": {"color": colour("ink"), "width": 2},
         },

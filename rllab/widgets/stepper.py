@@ -176,17 +176,15 @@ class StepperPanel(WorkingPanel):
         """Return, through the lens on advantages, what can be sampled in this state."""
         if self.lens != "advantage" or look.state.done or self.stepper.stale:
             return ()
-        go = self.work_button("compare", "Compare", self.compare)
-        exact = () if is_known_exactly(self.stepper) else (self.work_button("sample", "Sample Q", self.sample_q),)
-        found = self.worth.compared(self.stepper, look.at)
-        asked = row(
-            "asking",
-            *exact,
-            number("samples", "continuations of each", str(self.worth.samples), self._set_samples, disabled=self.busy),
+        words = "continuations of each"
+        go = (
+            self.work_button("compare", "Compare", self.compare),
+            number("samples", words, str(self.worth.samples), self._set_samples, disabled=self.busy),
+            *(() if is_known_exactly(self.stepper) else (self.work_button("sample", "Sample Q", self.sample_q),)),
             self.work_progress("sampling-progress", "sample", "compare"),
         )
-        choose = self.worth.choose
-        return (asked, *comparison(self.stepper, look.at, self.worth.pair, found, on_choose=choose, go=go))
+        found = self.worth.compared(self.stepper, look.at)
+        return comparison(self.stepper, look.at, self.worth.pair, found, on_choose=self.worth.choose, go=go)
 
     def _stage(self, look: Look) -> str:
         """Return where in the loop the learner looks."""

@@ -110,7 +110,7 @@ class ValuePanel(Panel):
             return ()
         go = button("compare", "Compare", self.compare, disabled=self.busy)
         found = self.sampled.what_if
-        return comparison(self.stepper, self.selected, self.pair, found, on_choose=self._choose, go=go)
+        return comparison(self.stepper, self.selected, self.pair, found, on_choose=self._choose, go=(go,))
 
     # What the learner can do.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rllab.errors import LabError
 from rllab.estimates import WhatIf, what_if
@@ -31,16 +31,22 @@ def chosen(stepper: Stepper, t: int, pair: Pair) -> Pair:
 
 
 def comparison(
-    stepper: Stepper, t: int, pair: Pair, found: WhatIf | None, *, on_choose: Callable[[Pair], None], go: Component
+    stepper: Stepper,
+    t: int,
+    pair: Pair,
+    found: WhatIf | None,
+    *,
+    on_choose: Callable[[Pair], None],
+    go: Sequence[Component],
 ) -> tuple[Component, ...]:
-    """Return the two lists to choose from, the button that compares, and the two histograms once there are any."""
+    """Return the two lists to choose from, what follows them in their row, and the two histograms if there are any."""
     policy, now = stepper.world.policy, chosen(stepper, t, pair)
     options = [Option(str(token), visible(policy.token_text(token))) for token in _choices(stepper, t)]
     lists = (
         select("first", "What if", options, str(now[0]), lambda one: on_choose((int(one), now[1])), show_label=True),
         select("second", "or", options, str(now[1]), lambda one: on_choose((now[0], int(one))), show_label=True),
     )
-    parts = row("what-if", *lists, go)
+    parts = row("what-if", *lists, *go)
     if found is None:
         return (parts,)
     figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q])

@@ -99,7 +99,7 @@ def test_a_candidate_is_written_with_a_click_and_its_td_error_stands_under_it(
     expect(small.locator(".reading")).to_contain_text(written(shown[2]))
 
 
-def test_what_if_runs_and_reads_itself(notebook: Notebook, small: Locator) -> None:
+def test_what_if_runs_and_reads_itself(notebook: Notebook, small: Locator, shots: Path) -> None:
     small.get_by_role("combobox", name="What if").select_option(label="happy")
     small.get_by_role("combobox", name="or", exact=True).select_option(label="sad")
     small.get_by_role("button", name="Compare").click()
@@ -109,6 +109,7 @@ def test_what_if_runs_and_reads_itself(notebook: Notebook, small: Locator) -> No
     bins = "(panel) => panel.querySelector('[data-key=histograms] .js-plotly-plot').data.map((trace) => trace.y)"
     assert [sum(counts) for counts in small.evaluate(bins)] == [64, 64]
     expect(small.locator(".badge")).to_have_text(["exact", "Monte-Carlo \u00b1 s.e."])
+    notebook.screenshot(shots / "what-if-light.png", of=small)
 
 
 def test_the_tree_grows_and_a_click_on_it_goes_there(notebook: Notebook, small: Locator) -> None:
@@ -133,7 +134,9 @@ def test_the_tree_grows_and_a_click_on_it_goes_there(notebook: Notebook, small: 
     expect(chips(small)).to_have_count(3)
 
 
-def test_a_learned_answer_first_and_a_sampled_one_for_the_asking(notebook: Notebook, tales: Locator) -> None:
+def test_a_learned_answer_first_and_a_sampled_one_for_the_asking(
+    notebook: Notebook, tales: Locator, shots: Path
+) -> None:
     tales.get_by_role("button", name="Step 5").click()
     expect(chips(tales)).to_have_count(6)
     expect(tales.locator('[data-key="left-value"]')).to_contain_text("learned")
@@ -145,6 +148,7 @@ def test_a_learned_answer_first_and_a_sampled_one_for_the_asking(notebook: Noteb
     texts = tales.locator(".bars .extra").all_text_contents()
     assert [text.split("A")[0] for text in texts] == [f"Q {written(mean)} \u00b1 {error:.2f}" for mean, error in q]
     expect(tales.locator(".badge")).to_have_text(["Monte-Carlo \u00b1 s.e.", "learned"])
+    notebook.screenshot(shots / "sampled-light.png", of=tales)
 
 
 def test_stop_ends_sampling_within_a_second(notebook: Notebook, tales: Locator) -> None:
