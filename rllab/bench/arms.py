@@ -95,7 +95,10 @@ class Arm:
             "micro_batch_size": rows,
             "epochs": 1,
         } | dict(self.settings)
-        read = named(self.algorithm).fields
+        algorithm = named(self.algorithm)
+        read = algorithm.fields
+        if algorithm.per_response and objective.prefix_pay == "increment":
+            read -= {"timing"}  # the sum over a response is the same under each
         return world.config(self.algorithm, **{name: value for name, value in wanted.items() if name in read})
 
 
