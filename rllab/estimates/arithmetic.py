@@ -9,6 +9,8 @@ import torch
 from rllab.objective import Estimate
 from rllab.truth.sampling import sample_mean
 
+SURE = 3.0  # standard errors: chance alone goes that far about once in 400 comparisons
+
 
 def action_value(behind: Estimate, paid: float) -> Estimate:
     """Return Q = r + gamma V' out of the value of the one state that an action leads to."""

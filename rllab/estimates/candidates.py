@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllab.estimates.arithmetic import action_value, combine, difference
+from rllab.estimates.arithmetic import SURE, action_value, combine, difference
 from rllab.estimates.asked import WAYS, Asked, Prefix, check_critic
 from rllab.estimates.values import check_kinds
 from rllab.generation import Decoder, Progress
@@ -47,6 +47,10 @@ class Candidates:
     def errors(self) -> tuple[float, ...]:
         """Return the standard error of each A, from differences sample by sample; not a number where learned."""
         return tuple(difference(one, self.value).standard_error for one in self.q)
+
+    def is_sure(self, at: int) -> bool:
+        """Tell whether the sign of an action's A is more than chance; of what is not sampled no chance is known."""
+        return self.value.kind != "monte-carlo" or abs(self.advantages[at]) > SURE * self.errors[at]
 
     @property
     def other_prob(self) -> float:

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rllab.errors import LabError
-from rllab.estimates.arithmetic import difference
+from rllab.estimates.arithmetic import SURE, difference
 from rllab.estimates.asked import Asked
 from rllab.estimates.candidates import Next, action_values
 from rllab.generation import Progress
 from rllab.objective import Estimate, Objective
 from rllab.worlds.world import World
-
-SURE = 3.0  # standard errors: chance alone goes that far about once in 400 comparisons
 
 
 @dataclass(frozen=True, eq=False)

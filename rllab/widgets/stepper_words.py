@@ -130,16 +130,17 @@ def advantage_words(look: Look) -> Words:
             " is the average of Q over what the policy writes here. ",
             bold(look.names[found.token_ids[at]]),
             f" is worth most: Q {fixed(best, signed=True)}, A {fixed(written(best - value), signed=True)}, ",
-            f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found)}",
+            f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found, at)}",
         )
-    q = written(found.q[found.token_ids.index(token.token_id)].mean)
+    at = found.token_ids.index(token.token_id)
+    q = written(found.q[at].mean)
     step = written(q - value)
     direction = "better than usual" if step > 0 else "worse than usual" if step < 0 else "as good as usual"
     return (
         bold(visible(token.token)),
         f" was {direction} here: Q {fixed(q, signed=True)} against V {fixed(value, signed=True)} makes A ",
         bold(fixed(step, signed=True)),
-        f". {_asked(look, found)}",
+        f". {_asked(look, found, at)}",
     )
 
 
@@ -155,10 +156,12 @@ def value_title(found: Candidates) -> Words:
     )
 
 
-def _asked(look: Look, found: Candidates) -> str:
-    """Say who was asked."""
+def _asked(look: Look, found: Candidates, at: int) -> str:
+    """Say who was asked and, of what was sampled, whether the advantage of one candidate can be chance."""
     if found.value.kind == "monte-carlo":
-        return f"{found.value.samples} continuations of each token say so."
+        n, error = found.value.samples, fixed(found.errors[at])
+        verdict = "is more than chance explains" if found.is_sure(at) else "can be chance; draw more to tell"
+        return f"After {n} continuations of each token that A is known to \u00b1 {error}, so it {verdict}."
     if found.value.kind == "exact":
         return "All A, each as often as the policy writes it, add up to 0."
     itself = fixed(look.outlook.values[look.at], signed=True)

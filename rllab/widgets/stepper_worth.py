@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from rllab.estimates import Candidates, WhatIf, continued, foreseen, of_tree
-from rllab.estimates.arithmetic import difference
+from rllab.estimates.arithmetic import SURE, difference
 from rllab.jobs import ProgressFunction
 from rllab.objective import Estimate
 from rllab.plots.numbers import fixed
@@ -99,7 +99,7 @@ class Worth:
 
 
 def worth_of(found: Candidates, token_id: int) -> tuple[Span, ...]:
-    """Return Q and A as they stand beside a token's bar; as written, Q - A = V."""
+    """Return Q and A as they stand beside a token's bar; as written, Q - A = V. An A that can be chance stays pale."""
     at = found.token_ids.index(token_id)
     return _spans(found, found.q[at], found.errors[at])
 
@@ -111,13 +111,13 @@ def worth_of_others(found: Candidates) -> tuple[Span, ...]:
 
 def _spans(found: Candidates, q: Estimate, error: float) -> tuple[Span, ...]:
     shown = written(q.mean)
-    parts = worth(shown, written(shown - written(found.value.mean)))
+    advantage = written(shown - written(found.value.mean))
+    value, step = worth(shown, advantage)
     if q.kind != "monte-carlo":
-        return parts
-    errors = (q.standard_error, error)
-    return tuple(
-        replace(part, text=f"{part.text} \u00b1 {fixed(one)}") for part, one in zip(parts, errors, strict=True)
-    )
+        return value, step
+    tone = step.tone if abs(q.mean - found.value.mean) > SURE * error else "dim"
+    sampled = replace(value, text=f"{value.text} \u00b1 {fixed(q.standard_error)}")
+    return sampled, replace(step, text=f"{step.text} \u00b1 {fixed(error)}", tone=tone)
 
 
 def is_known_exactly(stepper: Stepper) -> bool:

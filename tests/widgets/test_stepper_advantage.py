@@ -130,6 +130,11 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
         truth = tree.Q((0,))[found.token_ids[place]].item()
         assert abs(found.q[place].mean - truth) <= 4.9 * found.q[place].standard_error + 1e-9
     assert lines(large, "curves")["V Monte-Carlo"] == [found.value.mean]
+    at = found.token_ids.index(2)  # what was written there
+    assert ("chance; draw more" in words(large)) == (abs(found.advantages[at]) <= 3 * found.errors[at])
+    assert numbers(words(large))[-1] == shown(found.errors[at])
+    for place, item in enumerate(large.component("bars")["items"]):
+        assert (item["extra"][1].get("tone") == "dim") == (not found.is_sure(place))
     large.set("strip", 0)
     assert "Press Sample Q" in words(large)
     large.set("strip", 1)
