@@ -1,10 +1,11 @@
 """Run everything that has to hold: `python lab.py test` installs what this needs and starts it.
 
 Fetching the real model (90 MB, once), linting, types, the tests, then the browser tests in a pytest process of
-their own (a live browser leaves an event loop behind that would break other tests). Every check runs even if one
-before failed.
+their own (a live browser leaves an event loop behind that would break other tests). The tests without a browser share the
+cores. Every check runs even if one before failed.
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ CHECKS = {
     "smollm2": ["rllab", "fetch", "smollm2"],
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy"],
-    "pytest": ["pytest"],
+    "pytest": ["pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"],
     "browser": ["pytest", E2E],
 }
 
