@@ -1,8 +1,8 @@
 """Run everything that has to hold: `python lab.py test` installs what this needs and starts it.
 
 Fetching the real model (90 MB, once), linting, types, the tests, then the browser tests in a pytest process of
-their own (a live browser leaves an event loop behind that would break other tests). The tests without a browser share the
-cores. Every check runs even if one before failed.
+their own (a live browser leaves an event loop behind that would break other tests). Tests without a browser share
+the cores. Every check runs even if one before failed.
 """
 
 import os
