@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import gymnasium
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from rllab.classic.loop import Moment, moments
 from rllab.errors import LabError
+from rllab.jobs import ProgressFunction
 
 ACTIONS = ("ignore", "sniff", "press")
 PRESS = ACTIONS.index("press")
@@ -57,7 +59,7 @@ class Cat:
     def act(self, observation: int) -> int:
         """Do something, by the present preferences."""
         del observation  # the box always looks alike
-        return int(self._chance.choice(len(ACTIONS), p=self.policy))
+        return min(int((self.policy.cumsum() < self._chance.random()).sum()), len(ACTIONS) - 1)
 
     def learn(self, moment: Moment) -> None:
         """Move the preferences along the gradient of reward times log-prob: theta += lr r (chosen - pi)."""
@@ -66,15 +68,25 @@ class Cat:
 
 
 def press_curve(
-    cats: int = 200, *, trials: int = 200, press: float = 0.08, lr: float = 0.3, pay_off: float = 0.9, seed: int = 0
+    cats: int = 200,
+    *,
+    trials: int = 200,
+    press: float = 0.08,
+    lr: float = 0.3,
+    pay_off: float = 0.9,
+    seed: int = 0,
+    stop: threading.Event | None = None,
+    progress: ProgressFunction | None = None,
 ) -> NDArray[np.float64]:
-    """Return each cat's probability to press before each trial, (cats, trials)."""
+    """Return each cat's probability to press before each trial, (cats, trials); cat k learns with seed + k."""
     curve = np.zeros((cats, trials))
+    feeder = Feeder(pay_off=pay_off)
     for number in range(cats):
+        if progress is not None:
+            progress(number, cats, f"cat {number + 1}")
         cat = Cat(press=press, lr=lr, seed=seed + number)
-        turns = moments(Feeder(pay_off=pay_off), cat, episodes=trials, seed=seed + number * trials)
         before = press
-        for moment in turns:
+        for moment in moments(feeder, cat, episodes=trials, seed=(seed + number) * trials, stop=stop):
             curve[number, moment.episode] = before
             before = cat.policy[PRESS]
     return curve

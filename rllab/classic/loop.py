@@ -39,6 +39,22 @@ class Agent(Protocol):
         ...
 
 
+class Wanderer:
+    """An agent that knows nothing and learns nothing: every action is as likely as any other."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], *, seed: int = 0) -> None:
+        self._actions = env.action_space
+        self._actions.seed(seed)
+
+    def act(self, observation: Any) -> Any:
+        """Draw an action."""
+        del observation  # it makes no difference
+        return self._actions.sample()
+
+    def learn(self, moment: Moment) -> None:
+        """Take no notice."""
+
+
 def moments(
     env: gymnasium.Env[Any, Any],
     agent: Agent,

@@ -7,6 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rllab.classic.bias import TwoDoors
+from rllab.classic.loop import Wanderer, moments
 from rllab.classic.maze import MOVES, Maze, arrows, corridor_sweep, sweeps
 from rllab.errors import LabError
 
@@ -77,3 +78,12 @@ def test_the_arrows_lead_to_the_cheese_by_a_shortest_way() -> None:
 def test_a_drawing_that_is_no_maze_is_refused(rows: tuple[str, ...]) -> None:
     with pytest.raises(LabError, match="one S and one C"):
         Maze(rows)
+
+
+def test_a_wanderer_finds_the_cheese_in_the_end_and_the_same_way_with_the_same_seed() -> None:
+    maze = Maze()
+    ways = [list(moments(maze, Wanderer(maze, seed=4), episodes=1)) for _ in range(2)]
+    assert [turn.action for turn in ways[0]] == [turn.action for turn in ways[1]]
+    assert {turn.action for turn in ways[0]} == set(range(len(MOVES)))
+    assert ways[0][-1].terminated
+    assert sum(turn.reward for turn in ways[0]) == pytest.approx(1 - 0.01 * len(ways[0]))

@@ -12,6 +12,7 @@ that takes a function has a name of its own (`returns = ExercisePanel("01.return
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import nbformat
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Position, expect
 
 from rllab.exercises import Exercise, exercise_named
 from rllab.exercises.boards import Board
@@ -131,7 +131,9 @@ class Learner:
         return made
 
     def _choose(self, panel: Locator, exercise: Exercise, answer: Sequence[str]) -> None:
-        for option in exercise.task.options if exercise.task.many else answer:
+        task = exercise.task
+        assert isinstance(task, Choice)
+        for option in task.options if task.many else answer:
             panel.locator(f'.choices input[value="{option}"]').set_checked(option in answer)
         panel.get_by_role("button", name="Check").click()
 
@@ -141,13 +143,15 @@ class Learner:
         panel.get_by_role("button", name="Check").click()
 
     def _lay(self, panel: Locator, exercise: Exercise, answer: Mapping[str, Sequence[str]]) -> None:
+        assert isinstance(exercise.task, Board)
         labels = {place.id: place.label for place in exercise.task.places}
         for place, cards in answer.items():
             zone = panel.get_by_role("group", name=labels[place], exact=True)
             for card in cards:
                 panel.locator(f'.card[data-card="{card}"]').click()
                 box = zone.bounding_box()
-                zone.click(position={"x": box["width"] / 2, "y": box["height"] - 6})
+                assert box
+                zone.click(position=Position(x=box["width"] / 2, y=box["height"] - 6))
                 expect(zone.locator(f'.card[data-card="{card}"]')).to_have_count(1)
         panel.get_by_role("button", name="Check").click()
 
@@ -160,9 +164,9 @@ class Learner:
 
 
 def names_of(path: Path) -> dict[str, str]:
-    """Return the variables of the exercise panels in a notebook, by exercise; an empty name where there is none."""
-    notebook = nbformat.read(path, as_version=4)
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    """Return the variables of the exercise panels in a notebook, by exercise; "" where there is none."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return {exercise: name for source in sources for name, exercise in PANEL.findall(source)}
 
 

@@ -1,0 +1,72 @@
+"""The maze as the robot's panel shows it: where it stands, what each cell is worth, which way to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rllab.classic.maze import Maze, arrows, sweeps
+from rllab.plots.picture import Picture
+from rllab.plots.theme import colour, faded, figure
+
+HEIGHT = 300
+SHOWS = {"cells": "states", "values": "values", "arrows": "a policy"}
+MEANINGS = {
+    "cells": "Each number is a state: the cell in which the robot stands.",
+    "values": "Each number is a value: what the best way from there on will still collect.",
+    "arrows": "Each arrow is a choice: together they are a policy, the best one for this maze.",
+}
+
+
+def maze_map(maze: Maze, trail: Sequence[int], show: str = "cells") -> Picture:
+    """Draw the maze with the robot at the end of its trail; the values and arrows are exact, by value iteration."""
+    *_, (q, values) = sweeps(maze)
+    signs = "".join(maze.rows)
+    ways = arrows(maze, q).replace("\n", "")
+    shown = {
+        "cells": [str(cell) for cell in range(len(signs))],
+        "values": [f"{value:.2f}" for value in values],
+        "arrows": list(ways),
+    }[show]
+    texts = ["" if sign == "#" else "cheese" if sign == "C" else text for sign, text in zip(signs, shown, strict=True)]
+    heights = [None if sign == "#" else value for sign, value in zip(signs, values.tolist(), strict=True)]
+    tinted = heights if show == "values" else [None if one is None else 0.0 for one in heights]
+    traces = [_floor(maze, tinted, texts), _walk(maze, trail)]
+    hidden = {"showticklabels": False, "ticks": "", "showline": False, "showgrid": False}
+    axes = {"xaxis": hidden, "yaxis": hidden | {"autorange": "reversed", "scaleanchor": "x"}}
+    walls = {"plot_bgcolor": faded("ink", 0.35)}
+    drawn = figure(traces, x="", y="", layout=axes | walls | {"height": HEIGHT})
+    return Picture(drawn, MEANINGS[show], f"the maze, {SHOWS[show]} shown, the robot in state {trail[-1]}")
+
+
+def _floor(maze: Maze, heights: Sequence[float | None], texts: Sequence[str]) -> dict[str, Any]:
+    width = maze.width
+    rows = [list(heights[at : at + width]) for at in range(0, len(heights), width)]
+    return {
+        "type": "heatmap",
+        "z": rows,
+        "text": [list(texts[at : at + width]) for at in range(0, len(texts), width)],
+        "texttemplate": "%{text}",
+        "colorscale": [[0, faded("value", 0.05)], [1, faded("value", 0.5)]],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+        "hoverinfo": "text",
+    }
+
+
+def _walk(maze: Maze, trail: Sequence[int]) -> dict[str, Any]:
+    """Draw the last moves as a line, and the robot as a ring around the text of its cell."""
+    sizes = [0] * (len(trail) - 1) + [38]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [cell % maze.width for cell in trail],
+        "y": [cell // maze.width for cell in trail],
+        "line": {"color": colour("policy"), "width": 2},
+        "marker": {"size": sizes, "symbol": "circle-open", "color": colour("policy"), "line": {"width": 4}},
+        "name": "the robot's way",
+        "hoverinfo": "skip",
+    }
