@@ -12,6 +12,7 @@ from rllab.bench.cloud import Cloud, cloud
 from rllab.plots.labels import span
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
+from rllab.plots.text import esc
 from rllab.plots.theme import colour, faded, figure
 from rllab.truth import Tree
 
@@ -90,3 +91,45 @@ CROSS = {"width": 3, "color": colour("down")}
 def _dots(places: Tensor, name: str, marker: dict[str, Any]) -> dict[str, Any]:
     x, y = places.T.tolist()
     return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": marker}
+
+
+def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
+    """Return the picture of one step along the exact gradient in the logits of the first token, by its size eta.
+
+    Bars are the probabilities before and after; crosses are what the gradient foretold, a straight line from before.
+    """
+    pi, q = tree.pi(()), tree.Q(())
+    slope = pi * tree.A(())
+    foretold = pi * (slope - pi @ slope)  # d pi / d eta at 0
+    shown = pi.argsort(descending=True)[:count]
+    names = [esc(tree.policy.token_text(int(token))) for token in shown]
+
+    def draw(eta: float) -> Picture:
+        after = torch.softmax(pi.log() + eta * slope, dim=0)
+        traces = [
+            _bars("before", names, pi[shown], faded("policy", 0.4)),
+            _bars("after", names, after[shown], colour("policy")),
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "foretold",
+                "x": names,
+                "y": (pi + eta * foretold)[shown].tolist(),
+                "marker": {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": colour("ink")}},
+            },
+        ]
+        layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [-0.1, 1.1]}}
+        drawn = figure(traces, x="first token", y="probability", layout=layout)
+        gain = float(after @ q) - tree.J
+        words = (
+            f"With η = {eta:g} what the policy can expect goes from {fixed(tree.J, signed=True)} to "
+            f"{fixed(float(after @ q), signed=True)}: a gain of {fixed(gain, 3)}, where the straight line foretold "
+            f"{fixed(eta * float(slope.square().sum()), 3)}."
+        )
+        return Picture(drawn, words, "probabilities before and after one step", gain)
+
+    return draw
+
+
+def _bars(name: str, names: list[str], heights: Tensor, paint: str) -> dict[str, Any]:
+    return {"type": "bar", "name": name, "x": names, "y": heights.tolist(), "marker": {"color": paint}}

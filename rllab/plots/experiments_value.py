@@ -37,7 +37,7 @@ def baselines(result: x05.Result) -> Picture:
     return Picture(drawn, words, "variance of the gradient by baseline and level of the reward", factor)
 
 
-def groups(result: x05.Result) -> Picture:
+def groups(result: x05.Result, k: int = 4) -> Picture:
     """Draw leave-one-out's variance, in units of that with the true mean as the baseline, over the group's size."""
     sizes = [one.k for one in result.groups]
     ratios = [one.ratio for one in result.groups]
@@ -45,10 +45,13 @@ def groups(result: x05.Result) -> Picture:
         Line("leave one out", sizes, ratios, "policy", mode="lines+markers"),
         Line("true mean", sizes, [1.0] * len(sizes), "ink", "dot"),
     ]
-    axes = Axes("samples in the group, k", "variance × k, true mean = 1", log_x=True, around=1.0, ticks=sizes)
+    axes = Axes("samples in the group, k", "variance × k, true mean = 1", log_x=True, around=1.0, ticks=sizes, mark=k)
     drawn = line_chart(lines, axes)
-    said = ", ".join(f"{fixed(one.ratio)} for k = {one.k}" for one in result.groups)
-    words = f"Per sample, the mean of the others costs {said} times the variance of the true mean."
+    ratio = next(one.ratio for one in result.groups if one.k == k)
+    words = (
+        f"With {k} samples the mean of the others costs {fixed(ratio)} times the variance, per sample, of the true "
+        f"mean, which nobody knows; {k} / {k - 1} is {fixed(k / (k - 1))}."
+    )
     return Picture(drawn, words, "variance with leave-one-out by group size")
 
 

@@ -3,9 +3,11 @@
 import pytest
 
 from rllab.bench.cloud import JUDGES, cloud
+from rllab.bench.rows import BenchRow
 from rllab.estimates.calibration import Part
 from rllab.plots.accounts import foresight, luck_by_token
-from rllab.plots.cloud import NAMES, SHOWN, gradient_cloud
+from rllab.plots.bench import noise_of_estimators
+from rllab.plots.cloud import NAMES, SHOWN, gradient_cloud, one_step
 from rllab.plots.numbers import fixed
 from rllab.truth import Tree, exact
 from tests.truth.trees import tree_world
@@ -54,3 +56,24 @@ def test_a_larger_batch_scatters_less(tree: Tree) -> None:
     draw = gradient_cloud(tree)
     few, many = (draw("V", 0.0, size).figure.data[0].y for size in (1, 64))
     assert max(map(abs, many)) < max(map(abs, few)) / 3
+
+
+def test_a_small_step_does_what_the_straight_line_foretells_and_a_large_one_does_not(tree: Tree) -> None:
+    draw = one_step(tree)
+    for eta, straight in ((0.01, True), (50.0, False)):
+        before, after, foretold = (list(trace.y) for trace in draw(eta).figure.data)
+        moved = max(abs(one - two) for one, two in zip(after, before, strict=True))
+        missed = max(abs(one - two) for one, two in zip(after, foretold, strict=True))
+        assert (missed < 0.1 * moved) == straight
+    assert draw(5.0).outcome > draw(1.0).outcome > 0
+
+
+def test_the_quietest_honest_estimator_is_named_and_a_biased_one_is_not() -> None:
+    rows = [
+        BenchRow("plain", 0.1, 0.1, 4.0, 4.0, 1.0, 1.0, 50),
+        BenchRow("judged", 0.1, 0.1, 2.0, 2.0, 1.0, 1.0, 50),
+        BenchRow("turned", 1.0, 0.1, 1.0, 2.0, 0.9, 1.0, 50),
+    ]
+    picture = noise_of_estimators(rows)
+    assert picture.outcome == "judged"
+    assert "Off on average, more than chance explains: turned." in picture.words
