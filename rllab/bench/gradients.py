@@ -35,9 +35,9 @@ class Gradients:
     sampled: bool  # drawn by chance rather than listed
 
 
-def true_gradient(trees: Sequence[Tree]) -> Tensor:
+def true_gradient(trees: Sequence[Tree], *, stop: threading.Event | None = None) -> Tensor:
     """Return the exact gradient of the mean of J over the prompts of some trees, flat, float64."""
-    return torch.stack([tree.gradient().double() for tree in trees]).mean(dim=0)
+    return torch.stack([tree.gradient(stop=stop).double() for tree in trees]).mean(dim=0)
 
 
 def sampled(
@@ -55,7 +55,7 @@ def sampled(
     """Draw gradients of `rows` responses each, `group` to a prompt; with one seed all arms see the same responses."""
     if draws < 2:
         raise LabError("draws", draws, "a spread needs at least two")
-    context = _context(world, trees, arm, rows=rows, group=group, seed=seed)
+    context = _context(world, trees, arm, rows=rows, group=group, seed=seed, stop=stop)
     prompts = list(itertools.islice(itertools.cycle(tree.prompt for tree in trees), rows // group))
     batch = STAGES.rollout(context, prompts * draws)
     scores, found = STAGES.score(context, batch), []
@@ -75,7 +75,7 @@ def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threadin
         raise LabError(
             "batches", f"{count:,}", f"list at most {MOST_BATCHES:,}: take a smaller tree or a smaller group"
         )
-    context = _context(world, [tree], arm, rows=group, group=group, seed=0)
+    context = _context(world, [tree], arm, rows=group, group=group, seed=0, stop=stop)
     objective = context.objective
     leaves = evaluate(
         context.policy,
@@ -83,6 +83,7 @@ def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threadin
         reference=context.reference,
         critic=context.critic,
         temperature=objective.temperature,
+        stop=stop,
     )
     scores, chance = STAGES.score(context, leaves), tree.leaf_logprobs.exp()
     found, probs = [], []
@@ -95,18 +96,27 @@ def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threadin
     return Gradients(torch.stack(probs), torch.stack(found), sampled=False)
 
 
-def trees_of(world: World, *, prompts: Sequence[str] = ()) -> list[Tree]:
+def trees_of(world: World, *, prompts: Sequence[str] = (), stop: threading.Event | None = None) -> list[Tree]:
     """Return the exact trees of some of a world's prompts, by default of all."""
-    return [exact(world, prompt) for prompt in prompts or world.prompts]
+    return [exact(world, prompt, stop=stop) for prompt in prompts or world.prompts]
 
 
-def _context(world: World, trees: Sequence[Tree], arm: Arm, *, rows: int, group: int, seed: int) -> Context:
+def _context(
+    world: World,
+    trees: Sequence[Tree],
+    arm: Arm,
+    *,
+    rows: int,
+    group: int,
+    seed: int,
+    stop: threading.Event | None,
+) -> Context:
     """Return what the stages look at, for a world whose critic is the arm's."""
     if rows % group:
         raise LabError("rows", rows, f"give a multiple of the group's size, {group}")
     arranged = world.replace(critic=arm.critic(world, trees))
     trainer = Trainer(arranged, arm.algorithm, arm.config(arranged, rows=rows, group=group), seed=seed)
-    return trainer._context(threading.Event())
+    return trainer._context(stop or threading.Event())
 
 
 def _gradient(context: Context, rows: Rollout, scores: Scores) -> Tensor:

@@ -49,8 +49,8 @@ def without_reward(world: World) -> World:
 def _rows(world: World, tree: Tree, stop: threading.Event | None) -> Iterator[KLRow]:
     """Measure each estimator as a value, and its gradient in both places."""
     policy, temperature = world.policy, world.objective.temperature
-    rollout = evaluate(policy, tree.leaves, reference=world.reference, temperature=temperature)
-    probs, truth = tree.leaf_logprobs.exp(), true_gradient([tree])
+    rollout = evaluate(policy, tree.leaves, reference=world.reference, temperature=temperature, stop=stop)
+    probs, truth = tree.leaf_logprobs.exp(), true_gradient([tree], stop=stop)
     for name, estimator in KL_ESTIMATORS.items():
         value = masked_sum(estimator(rollout.logprobs, rollout.ref_logprobs), rollout.response_mask, dim=1).double()
         mean = float((probs * value).sum())

@@ -67,8 +67,8 @@ def compare(
     progress: Progress | None = None,
 ) -> list[BenchRow]:
     """Judge estimators by gradients that they draw from the same responses, in a world whose truth is known."""
-    trees = trees_of(world, prompts=prompts)
-    truth, rows_of = true_gradient(trees), []
+    trees = trees_of(world, prompts=prompts, stop=stop)
+    truth, rows_of = true_gradient(trees, stop=stop), []
     for number, arm in enumerate(arms):
         drawn = sampled(world, trees, arm, rows=rows, group=group, draws=draws, seed=seed, stop=stop)
         rows_of.append(judge(arm.name, drawn, truth))

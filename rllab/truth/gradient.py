@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -31,13 +32,20 @@ def flat(gradients: Sequence[Tensor | None], parameters: Sequence[nn.Parameter])
 
 
 def policy_gradient(
-    policy: Policy, prompt: str, levels: Sequence[Level], slopes: Sequence[Tensor], *, objective: Objective
+    policy: Policy,
+    prompt: str,
+    levels: Sequence[Level],
+    slopes: Sequence[Tensor],
+    *,
+    objective: Objective,
+    stop: threading.Event | None = None,
 ) -> Tensor:
     """Return sum over states and actions of slope times the gradient of log pi, flat."""
     parameters = trainable(policy)
     climb = _Climb(levels, slopes, parameters, temperature=objective.temperature)
     with torch.enable_grad(), policy.lock:
-        walk(Decoder(policy, [policy.encode(prompt)], gradient=True), climb, below=sizes_below(levels))
+        decoder = Decoder(policy, [policy.encode(prompt)], gradient=True, stop=stop)
+        walk(decoder, climb, below=sizes_below(levels), stop=stop)
     return climb.total
 
 

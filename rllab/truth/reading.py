@@ -26,7 +26,8 @@ def grow(
     """Enumerate every response of at most `horizon` tokens, or those of each state's `top_k` likeliest ones."""
     growth = _Growth(policy.eos_id, horizon, top_k, temperature)
     with torch.no_grad(), policy.lock:
-        walk(Decoder(policy, [prompt_ids]), growth, below=row_sizes(policy, horizon=horizon, top_k=top_k), stop=stop)
+        decoder = Decoder(policy, [prompt_ids], stop=stop)
+        walk(decoder, growth, below=row_sizes(policy, horizon=horizon, top_k=top_k), stop=stop)
     return link([(torch.cat(actions), torch.cat(logprobs)) for actions, logprobs in growth.levels], eos=policy.eos_id)
 
 
@@ -41,7 +42,7 @@ def read(
     """Return a policy's log-probs of the actions of a tree, (N, K) for each level; over those actions they sum to 1."""
     reading = _Reading(levels, temperature)
     with torch.no_grad(), policy.lock:
-        walk(Decoder(policy, [prompt_ids]), reading, below=sizes_below(levels), stop=stop)
+        walk(Decoder(policy, [prompt_ids], stop=stop), reading, below=sizes_below(levels), stop=stop)
     return [torch.cat(level) for level in reading.logprobs]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,11 +86,12 @@ class Tree:
         """Return the value of a state with what has to be said about it."""
         return Estimate(self.V(prefix), 0.0, len(self.leaves), "exact", self.objective)
 
-    def gradient(self) -> Tensor:
+    def gradient(self, *, stop: threading.Event | None = None) -> Tensor:
         """Return the exact gradient of J, flat, in the policy's trainable parameters in their own order."""
         if self.policy.weights is not self.weights:
             raise LabError("tree", self.prompt, "the policy has changed since this tree was made; make a new one")
-        return policy_gradient(self.policy, self.prompt, self.levels, self.slopes(), objective=self.objective)
+        slopes = self.slopes()
+        return policy_gradient(self.policy, self.prompt, self.levels, slopes, objective=self.objective, stop=stop)
 
     def slopes(self) -> list[Tensor]:
         """Return the derivative of J in the log-probs as the policy gradient has it: gamma^t Pr(s) pi(a|s) A(s,a)."""
@@ -128,17 +130,17 @@ class Tree:
             shares.append(gamma ** (2 * depth) * ((reach[:, None] + level.logprobs).exp() * surprise).sum())
         return torch.stack(shares)
 
-    def kl(self, other: Policy | Optimum) -> float:
+    def kl(self, other: Policy | Optimum, *, stop: threading.Event | None = None) -> float:
         """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached."""
-        theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other)
+        theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other, stop)
         return sum(
             float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - one)).nansum())
             for reach, level, one in zip(self.reach, self.levels, theirs, strict=True)
         )
 
-    def leaf_logprobs_of(self, other: Policy) -> Tensor:
+    def leaf_logprobs_of(self, other: Policy, *, stop: threading.Event | None = None) -> Tensor:
         """Return another policy's log-prob of each response, (L,)."""
-        return sums_along(self.levels, self._logprobs_of(other))
+        return sums_along(self.levels, self._logprobs_of(other, stop))
 
     def optimum(self, beta: float | None = None) -> Optimum:
         """Return the best policy for reward minus beta KL; without a beta, that of the objective."""
@@ -151,10 +153,10 @@ class Tree:
         """Return the law of the best of n responses by the score of the whole text."""
         return best_of_law(self.leaf_logprobs, self.scores.total.double().cpu(), n=n)
 
-    def _logprobs_of(self, other: Policy) -> Sequence[Tensor]:
+    def _logprobs_of(self, other: Policy, stop: threading.Event | None) -> Sequence[Tensor]:
         """Return another policy's log-probs of the actions, (N, K) for each level."""
         ids, temperature = self.policy.encode(self.prompt), self.objective.temperature
-        return read(other, ids, self.levels, temperature=temperature)
+        return read(other, ids, self.levels, temperature=temperature, stop=stop)
 
     def _find(self, prefix: Sequence[int]) -> tuple[int, int | None]:
         """Return level and row of a prefix; the row is None where the response is over."""
