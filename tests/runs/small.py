@@ -2,17 +2,20 @@
 
 import torch
 
+from rllab.stages import STAGES, Stages
 from rllab.trainer import Trainer
 from rllab.worlds import World, load_world
 
 SMALL = {"batch_size": 24, "micro_batch_size": 24}
 
 
-def small_run(world: World | None = None, algorithm: str = "ppo", *, seed: int = 0, **changes) -> Trainer:
+def small_run(
+    world: World | None = None, algorithm: str = "ppo", *, seed: int = 0, stages: Stages = STAGES, **changes
+) -> Trainer:
     """Begin a run on small batches."""
     world = world or load_world("micro-tabular")
     grouped = {"samples_per_prompt": 4} if algorithm in {"rloo", "grpo"} else {}
-    return Trainer(world, algorithm, world.config(algorithm, **(SMALL | grouped | changes)), seed=seed)
+    return Trainer(world, algorithm, world.config(algorithm, **(SMALL | grouped | changes)), seed=seed, stages=stages)
 
 
 def numbers(trainer: Trainer) -> list[torch.Tensor]:
