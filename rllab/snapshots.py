@@ -1,9 +1,11 @@
-"""The mutable side of a run: what learns, with its optimizer, and copies of its whole state."""
+"""The mutable side of a run: what learns, with its optimizer, copies of its state, and whose turn it is."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.config import Config
+from rllab.errors import LabError
 from rllab.policy import Policy, choose_trainable
 from rllab.records import UpdateRecord
 from rllab.value import ValueFunction
@@ -91,6 +94,38 @@ class Learner:
             self.optimizer.load_state_dict(copy.deepcopy(dict(snapshot.optimizer)))
             policy.version, policy.weights = snapshot.version, snapshot.weights
             self.optimizer.zero_grad(set_to_none=True)
+
+
+class Turn:
+    """Who may change a run: one at a time, and nobody else for as long as one thread keeps the turn."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keeper: int | None = None
+
+    @contextlib.contextmanager
+    def alone(self, update: int) -> Iterator[None]:
+        """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
+        free = self._lock.acquire(blocking=False)
+        if free and self._keeper not in {None, threading.get_ident()}:
+            self._lock.release()
+            free = False
+        if not free:
+            raise LabError("run", f"update {update}", "an update is under way already; stop it first")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def kept(self, update: int) -> Iterator[None]:
+        """Keep the turn of this thread between several changes too."""
+        with self.alone(update):
+            self._keeper = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._keeper = None
 
 
 def thinned(snapshots: Sequence[Snapshot], *, budget: int) -> list[Snapshot]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rllab.metrics import Stopwatch, batch_metrics, sample_rows
 from rllab.objective import Objective
 from rllab.records import UpdateRecord, detached
 from rllab.reward import Reward
-from rllab.snapshots import Learner, Past, Snapshot, thinned
+from rllab.snapshots import Learner, Past, Snapshot, Turn, thinned
 from rllab.stages import (
     STAGES,
     Context,
@@ -66,7 +66,7 @@ class Trainer:
         self.kl_coef = self.config.kl_coef
         self.history: list[UpdateRecord] = []
         self._learner = Learner(self.world.policy, critic, self.config)
-        self._running = threading.Lock()
+        self._turn = Turn()
         self._snapshots = [self.snapshot()]
 
     @property
@@ -200,15 +200,13 @@ class Trainer:
         trainer._snapshots = [trainer.snapshot()]
         return trainer
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def hold(self) -> contextlib.AbstractContextManager[None]:
+        """Keep the run for this thread during several updates: whatever others start meanwhile is refused."""
+        return self._turn.kept(self.index + 1)
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
-        if not self._running.acquire(blocking=False):
-            raise LabError("run", f"update {self.index + 1}", "an update is under way already; stop it first")
-        try:
-            yield
-        finally:
-            self._running.release()
+        return self._turn.alone(self.index + 1)
 
     def _drained(self, stop: threading.Event) -> dict[str, float]:
         """Go through one update without looking, and say so where it did not fit into memory."""

@@ -61,6 +61,8 @@ def end(values: Sequence[float], share: float = 0.2) -> list[float]:
 
 def standard_errors(values: Sequence[float]) -> float:
     """Return how many standard errors the mean of a curve lies from 0; infinite where it never varies."""
+    if len(values) < 2:
+        return 0.0  # one update tells nothing of chance
     mean, spread = statistics.fmean(values), statistics.stdev(values)
     if spread == 0:
         return 0.0 if mean == 0 else math.copysign(math.inf, mean)
@@ -69,6 +71,8 @@ def standard_errors(values: Sequence[float]) -> float:
 
 def change(values: Sequence[float]) -> tuple[float, float]:
     """Return by how much the last fifth of a curve lies above the first, and that in standard errors."""
+    if len(values) < 2:
+        return 0.0, 0.0
     first, last = start(values), end(values)
     moved = statistics.fmean(last) - statistics.fmean(first)
     error = math.sqrt(statistics.variance(first) / len(first) + statistics.variance(last) / len(last))

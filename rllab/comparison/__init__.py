@@ -3,6 +3,7 @@
 from rllab.comparison.bands import Band, band, difference
 from rllab.comparison.frozen_batch import AlgorithmView, BatchComparison, same_batch
 from rllab.comparison.placebo import ARMS, Arm, Study, study
+from rllab.comparison.shelf import Shelf
 from rllab.comparison.side_by_side import RunComparison, compare_runs
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Band",
     "BatchComparison",
     "RunComparison",
+    "Shelf",
     "Study",
     "band",
     "compare_runs",

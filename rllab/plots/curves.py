@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rllab.comparison import Band
 from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, faded, figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 180
 PLOT_HEIGHT = HEIGHT - 56.0
+BANDS_HEIGHT = 260
 MOST_POINTS = 500  # per line: more cannot be told apart on a screen
 
 
@@ -29,22 +31,52 @@ class Curve:
     dash: str = "solid"
 
 
-def training_curves(history: Sequence[Mapping[str, float]], curves: Sequence[Curve], *, y: str) -> go.Figure:
-    """Draw some metrics of a run, `history` being the metrics of update 1, 2, ...
+@dataclass(frozen=True)
+class Beside:
+    """Another run under the same curves: its name, and its metrics update by update."""
+
+    name: str
+    history: Sequence[Mapping[str, float]]
+
+
+def training_curves(
+    history: Sequence[Mapping[str, float]], curves: Sequence[Curve], *, y: str, beside: Sequence[Beside] = ()
+) -> go.Figure:
+    """Draw some metrics of a run, `history` being the metrics of update 1, 2, ...; other runs are thin and dotted.
 
     A metric that an update lacks, or that is no number there, is a gap in the line.
     """
     kept = decimated(len(history))
     lines = {curve: [history[at].get(curve.metric, math.nan) for at in kept] for curve in curves}
-    low, high = span([value for values in lines.values() for value in values], least=1e-6)
+    others = [(run, curve, _numbers(run, curve)) for run in beside for curve in curves]
+    whole = [*lines.values(), *(values for _, _, values in others)]
+    low, high = span([value for values in whole for value in values], least=1e-6)
     labels = [EndLabel(curve.label, _last(values), curve.role) for curve, values in lines.items()]
-    ends = end_labels(labels if len(curves) > 1 else [], low=low, high=high, height=PLOT_HEIGHT)
+    labels += [EndLabel(run.name, _last(values), curve.role) for run, curve, values in others]
+    ends = end_labels(labels if len(labels) > 1 else [], low=low, high=high, height=PLOT_HEIGHT)
+    longest = max(10, len(history), *(len(run.history) for run in beside))
     layout = {
         "height": HEIGHT,
-        "xaxis": {"range": [0.5, max(len(history), 10) + 0.5], "nticks": 5, "tickangle": 0},
+        "xaxis": {"range": [0.5, longest + 0.5], "nticks": 5, "tickangle": 0},
         "yaxis": {"range": [low, high], "nticks": 5},
     }
-    traces = [_trace(curve, [at + 1 for at in kept], values) for curve, values in lines.items()]
+    traces = [_thin(run, curve, values) for run, curve, values in others]
+    traces += [_trace(curve, [at + 1 for at in kept], values) for curve, values in lines.items()]
+    return figure(traces, x="update", y=y, layout=layout | ends)
+
+
+def banded_curves(bands: Mapping[str, Band], roles: Sequence[str], *, y: str) -> go.Figure:
+    """Draw one mean a name over updates, with the band in which it lies with 95% confidence."""
+    low, high = span([value for band in bands.values() for value in (*band.low, *band.high)], least=1e-6)
+    labels = [EndLabel(name, band.mean[-1], role) for (name, band), role in zip(bands.items(), roles, strict=False)]
+    traces: list[dict[str, Any]] = []
+    for (name, band), role in zip(bands.items(), roles, strict=False):
+        around = {"x": [*band.updates, *reversed(band.updates)], "y": [*band.high, *reversed(band.low)]}
+        shade = {"fill": "toself", "fillcolor": faded(role, 0.15), "line": {"width": 0}, "mode": "lines"}
+        traces.append({"type": "scatter", "name": f"{esc(name)}, 95%", "hoverinfo": "skip"} | around | shade)
+        traces.append(_trace(Curve(band.metric, name, role), band.updates, band.mean))
+    layout = {"height": BANDS_HEIGHT, "yaxis": {"range": [low, high], "nticks": 5}}
+    ends = end_labels(labels, low=low, high=high, height=BANDS_HEIGHT - 56.0)
     return figure(traces, x="update", y=y, layout=layout | ends)
 
 
@@ -72,6 +104,18 @@ def _trace(curve: Curve, x: Sequence[int], y: Sequence[float]) -> dict[str, Any]
         "marker": {"color": colour(curve.role), "size": 4},
         "hovertemplate": "update %{x}: %{y:.4g}",
     }
+
+
+def _numbers(run: Beside, curve: Curve) -> list[float]:
+    return [metrics.get(curve.metric, math.nan) for metrics in run.history]
+
+
+def _thin(run: Beside, curve: Curve, values: Sequence[float]) -> dict[str, Any]:
+    """Return another run's line: the same colour, thin and dotted."""
+    kept = decimated(len(values))
+    line = _trace(curve, [at + 1 for at in kept], [values[at] for at in kept])
+    stroke = {"color": colour(curve.role), "width": 1.2, "dash": "dot"}
+    return line | {"name": esc(f"{run.name}: {curve.label}"), "line": stroke}
 
 
 def _last(values: Sequence[float]) -> float:

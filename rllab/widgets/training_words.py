@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from rllab.config import Config
-from rllab.plots.curves import Curve, training_curves
+from rllab.plots.curves import Beside, Curve, training_curves
 from rllab.plots.numbers import fixed, plain
 from rllab.trainer import Trainer
 from rllab.widgets.components import Span, bold
@@ -64,9 +64,9 @@ def pictures(trainer: Trainer) -> list[Picture]:
     ]
 
 
-def draw(picture: Picture, history: Sequence[Metrics]) -> go.Figure:
-    """Return the figure of one chart."""
-    return training_curves(history, picture.curves, y=picture.unit)
+def draw(picture: Picture, history: Sequence[Metrics], beside: Sequence[Beside] = ()) -> go.Figure:
+    """Return the figure of one chart, other runs dotted under it."""
+    return training_curves(history, picture.curves, y=picture.unit, beside=beside)
 
 
 def reading(trainer: Trainer, history: Sequence[Metrics]) -> Words:
