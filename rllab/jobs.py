@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from rllab.errors import LabError
+from rllab.errors import LabError, Stopped
 
 ProgressFunction = Callable[[int, int, str], None]
 Work = Callable[[threading.Event, ProgressFunction], object]
@@ -164,6 +164,8 @@ class Job:
         try:
             self.result = self._work(self._stop, self._note)
             self.status = Status.STOPPED if self._stop.is_set() else Status.DONE
+        except Stopped:
+            self.status = Status.STOPPED
         except BaseException as error:  # noqa: BLE001 - whatever ended the work belongs in the panel
             self.error = error
             self.traceback = traceback.format_exc()

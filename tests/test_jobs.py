@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from rllab.errors import LabError
+from rllab.errors import LabError, Stopped
 from rllab.jobs import Job, Jobs, Progress, ProgressFunction, Publisher, Status
 
 
@@ -132,6 +132,17 @@ def test_a_broken_picture_does_not_end_the_work() -> None:
     assert job.wait(5)
     assert job.settle()
     assert (job.status, job.result) == (Status.DONE, "done")
+
+
+def test_work_that_gives_up_when_it_is_asked_to_has_stopped_and_not_failed() -> None:
+    def gives_up(stop: threading.Event, progress: ProgressFunction) -> None:
+        assert stop.wait(10)
+        raise Stopped
+
+    job = Jobs().start("gives up", gives_up)
+    job.stop()
+    assert job.wait(5)
+    assert (job.status, job.error) == (Status.STOPPED, None)
 
 
 def test_release_stops_only_the_job_of_the_same_owner() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from rllab.errors import Stopped
 from rllab.estimates import WhatIf, along
 from rllab.estimates.fan import Fan, fan
 from rllab.jobs import ProgressFunction
@@ -120,21 +117,21 @@ class ValuePanel(Panel):
             self.stepper.seed += 1
         self.stepper.reset(self.stepper.prompt)
         self._forget()
-        self._start("writing", self._write)
+        self.start_job("writing", self._write)
 
     def sample_along(self) -> None:
         """Estimate V of every state of the response by continuations."""
-        self._start("continuations of every state", self._sample_along)
+        self.start_job("continuations of every state", self._sample_along)
 
     def continue_from_here(self) -> None:
         """Write the chosen state on many times."""
-        self._start("continuations of one state", self._continue)
+        self.start_job("continuations of one state", self._continue)
 
     def compare(self) -> None:
         """Compare two tokens in the chosen state."""
         pair = chosen(self.stepper, self.selected, self.pair)
         check_different(self.stepper, pair)
-        self._start("two tokens", lambda stop, progress: self._what_if(pair, stop, progress))
+        self.start_job("two tokens", lambda stop, progress: self._what_if(pair, stop, progress))
 
     def stop(self) -> None:
         """End the sampling; what was there before stays."""
@@ -182,13 +179,6 @@ class ValuePanel(Panel):
         if self.told == "fan" and found.fan is not None:
             return fan_words(found.fan, self._tree())
         return value_words(self.stepper, known, self.selected)
-
-    def _start(self, name: str, work: Callable[[threading.Event, ProgressFunction], None]) -> None:
-        def stoppable(stop: threading.Event, progress: ProgressFunction) -> None:
-            with contextlib.suppress(Stopped):  # what was there before stays
-                work(stop, progress)
-
-        self.start_job(name, stoppable)
 
     def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
         while not self.stepper.done and not stop.is_set():

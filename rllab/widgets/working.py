@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-
-from rllab.errors import Stopped
-from rllab.jobs import Progress, ProgressFunction, Work
+from rllab.jobs import Progress, Work
 from rllab.widgets.components import Component, Press, button, progress
 from rllab.widgets.panel import Panel
 
 
 class WorkingPanel(Panel):
-    """A panel whose long work may be stopped halfway and then leaves everything as it was."""
+    """A panel of which one long work at a time runs, started by one of its buttons."""
 
     _working: str = ""  # the button that started the last long work
 
     def work(self, key: str, name: str, work: Work) -> None:
         """Run long work that the button `key` has started."""
-
-        def stoppable(stop: threading.Event, progress: ProgressFunction) -> None:
-            with contextlib.suppress(Stopped):
-                work(stop, progress)
-
         self._working = key
-        self.start_job(name, stoppable)
+        self.start_job(name, work)
 
     def work_button(self, key: str, label: str, start: Press, *, disabled: bool = False) -> Component:
         """Return a button that starts long work, and ends it while that runs."""

@@ -21,10 +21,11 @@ def env(micro):
     return TokenEnv(micro)
 
 
-def test_gymnasium_has_nothing_to_say_against_it(recwarn):
+@pytest.mark.parametrize("world", ["micro", "micro-tabular", "tales"])
+def test_gymnasium_has_nothing_to_say_against_it(world, recwarn):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make(NAME, world="micro-tabular", disable_env_checker=True)
+        made = gymnasium.make(NAME, world=world, disable_env_checker=True)
         check_env(made.unwrapped)
     assert recwarn.list == []
 

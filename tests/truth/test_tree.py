@@ -81,6 +81,8 @@ def test_identities_hold_over_random_policies_and_rewards(tabular, seed, kl_coef
     assert len(probs) == 19_608
     for level, q, v in zip(tree.levels, tree.q, tree.v, strict=True):
         assert (level.logprobs.exp() * (q - v[:, None])).sum(dim=1).abs().max() <= TIGHT
+    assert bellman_residual(tree) <= TIGHT
+    assert worst_against_the_leaves(tree) <= TIGHT
     assert abs((probs * returns).sum().item() - tree.J) <= TIGHT
     variance = (probs * (returns - tree.J).square()).sum()
     assert abs((variance - tree.variance_by_token().sum()).item()) <= TIGHT
@@ -88,6 +90,60 @@ def test_identities_hold_over_random_policies_and_rewards(tabular, seed, kl_coef
     assert abs(best.J - tree.J - kl_coef * tree.kl(best)) <= TIGHT
     partition = (tree.leaf_logprobs_of(world.reference) + tree.scores.total / kl_coef).logsumexp(0)
     assert abs(best.J - kl_coef * partition.item()) <= TIGHT
+
+
+def bellman_residual(tree):
+    """Return the largest |Q - (r - beta log pi/pi_ref + gamma V')| over all actions of all states."""
+    worst = 0.0
+    for depth, (level, q) in enumerate(zip(tree.levels, tree.q, strict=True)):
+        price = tree.objective.kl_coef * (level.logprobs - tree.ref_logprobs[depth])
+        behind = tree.v[depth + 1][level.child.clamp(min=0)] if depth + 1 < len(tree.v) else torch.zeros_like(q)
+        target = tree.rewards[depth] - price + tree.objective.gamma * torch.where(level.child >= 0, behind, 0.0)
+        worst = max(worst, (q - target).abs().max().item())
+    return worst
+
+
+def worst_against_the_leaves(tree):
+    """Return the largest |V - mean of what is still to come| over all states, the means taken over the leaves."""
+    tokens, lengths = tree.leaves.response_tokens, tree.leaves.lengths
+    chance, per_token, gamma = tree.leaf_logprobs.exp(), tree.scores.per_token.double(), tree.objective.gamma
+    own, ref = (
+        logprobs_of_tokens(tree, levels) for levels in ([one.logprobs for one in tree.levels], tree.ref_logprobs)
+    )
+    paid = torch.where(tree.leaves.response_mask, per_token - tree.objective.kl_coef * (own - ref), 0.0)
+    worst = 0.0
+    for depth, level in enumerate(tree.levels):
+        powers = gamma ** torch.arange(paid.shape[1] - depth, dtype=torch.float64)
+        to_come = (paid[:, depth:] * powers).sum(dim=1)
+        deeper = lengths > depth
+        code = coded(tokens[deeper, :depth])
+        wanted = coded(level.prefixes)
+        place = torch.searchsorted(wanted.sort().values, code)
+        sums, mass = torch.zeros(2, len(wanted), dtype=torch.float64)
+        sums.index_add_(0, place, chance[deeper] * to_come[deeper])
+        mass.index_add_(0, place, chance[deeper])
+        worst = max(worst, (sums / mass - tree.v[depth][wanted.argsort()]).abs().max().item())
+    return worst
+
+
+def coded(prefixes):
+    """Number prefixes (N, d) so that equal ones have equal numbers, (N,)."""
+    code = torch.zeros(len(prefixes), dtype=torch.long)
+    for column in prefixes.unbind(dim=1):
+        code = code * 8 + column
+    return code
+
+
+def logprobs_of_tokens(tree, levels):
+    """Return the log-prob of each token of each leaf (L, T), found by walking the leaf down the levels."""
+    found = torch.zeros(tree.leaves.response_tokens.shape, dtype=torch.float64)
+    row = torch.zeros(len(found), dtype=torch.long)
+    for depth, level in enumerate(tree.levels):
+        here = tree.leaves.lengths > depth
+        token = tree.leaves.response_tokens[:, depth].clamp(min=0)
+        found[here, depth] = levels[depth][row[here], token[here]]  # actions of a whole tree are in token order
+        row = torch.where(here, level.child[row.clamp(min=0), token].clamp(min=0), 0)
+    return found
 
 
 def test_bellman_holds_between_a_state_and_the_states_behind_it(tabular):

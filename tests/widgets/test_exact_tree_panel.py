@@ -1,5 +1,7 @@
 """The exact tree's panel without a browser: what stands on the screen adds up as it is written."""
 
+import time
+
 import pytest
 import torch
 
@@ -136,6 +138,23 @@ def test_reading_a_larger_tree_runs_in_the_background() -> None:
     assert panel.alert == ""
     assert panel.tree is not None
     assert len(panel.tree.leaves) == 55_987
+
+
+def test_stop_ends_the_reading_of_a_tree_within_a_second() -> None:
+    world = tree_world(words=6, horizon=6)
+    world.policy.model.register_forward_pre_hook(lambda *_: time.sleep(0.3))
+    panel = ExactTreePanel(world)
+    panel.refresh()
+    assert panel.component("grow")["label"] == "Stop"
+    began = time.monotonic()
+    panel.press("grow")
+    assert panel.job is not None
+    assert panel.job.settle(5)
+    assert time.monotonic() - began < 1
+    assert panel.alert == ""
+    assert panel.tree is None
+    panel.refresh()
+    assert panel.component("grow")["label"] == "Read the whole tree"
 
 
 def test_many_actions_leave_a_row_for_all_others() -> None:

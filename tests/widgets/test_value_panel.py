@@ -149,7 +149,7 @@ def test_stop_ends_the_sampling_and_keeps_what_was_there(panel: ValuePanel) -> N
     def forever(stop: threading.Event, progress: object) -> None:
         assert stop.wait(20)
 
-    panel._start("waiting", forever)
+    panel.start_job("waiting", forever)
     panel.refresh()
     panel.press("stop")
     assert panel.job is not None
