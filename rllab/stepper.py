@@ -63,6 +63,8 @@ class Stepper:
         """Start a new line; a prompt that cannot be read leaves the old line as it was."""
         ids = self.world.policy.encode(prompt)
         check_room(self.world.policy, [ids], max_new_tokens=1)
+        if isinstance(self.world.critic, Critic):
+            self.world.critic.check_knows(prompt, ids, vocabulary=self.world.policy.vocabulary)
         self.prompt, self.prompt_ids = prompt, tuple(ids)
         self.steps: list[Step] = []
         self._sampling: list[tuple[float, int, float]] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from rllab.errors import LabError
 from rllab.networks.forward import copy_sharing_frozen, state_scalars, without_dropout
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class Critic:
     def state_values(self, sequences: Sequences) -> Tensor:
         """Return V at the states s_0..s_T, (B, T+1)."""
         return state_scalars(self.model, sequences, trunk=self.trunk)
+
+    def check_knows(self, prompt: str, prompt_ids: Sequence[int], *, vocabulary: int) -> None:
+        """Refuse a world that this critic does not belong to: its numbers there would mean nothing."""
+        config = self.model.config
+        if config.vocab_size != vocabulary:
+            remedy = f"it belongs to another world: it knows {config.vocab_size} words, and here are {vocabulary}"
+            raise LabError("critic", type(self.model).__name__, remedy)
+        if list(prompt_ids) not in getattr(config, "prompts", [list(prompt_ids)]):
+            remedy = f"it belongs to another world: it knows {len(config.prompts)} prompts, and not {prompt!r}"
+            raise LabError("critic", type(self.model).__name__, remedy)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return what an optimizer may change: all that is not frozen."""

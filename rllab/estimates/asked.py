@@ -117,10 +117,4 @@ def check_critic(asked: Asked) -> None:
         remedy = f"{difference}: the critic was trained on {world.objective.describe()}; compare it under that"
         raise LabError("objective", asked.objective.describe(), remedy)
     if isinstance(world.critic, Critic):
-        config = world.critic.model.config
-        foreign = config.vocab_size != world.policy.vocabulary
-        if foreign or (hasattr(config, "prompts") and list(asked.ids) not in config.prompts):
-            known = (
-                f"{config.vocab_size} words" if foreign else f"{len(config.prompts)} prompts, and not {asked.prompt!r}"
-            )
-            raise LabError("critic", world.name, f"it belongs to another world: it knows {known}")
+        world.critic.check_knows(asked.prompt, asked.ids, vocabulary=world.policy.vocabulary)

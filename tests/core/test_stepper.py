@@ -9,7 +9,7 @@ import torch
 from rllab.errors import LabError
 from rllab.stepper import SHOWN, Stepper
 from rllab.trainer import Trainer
-from rllab.value import Critic
+from rllab.value import Critic, ZeroCritic
 from tests.core.small import (
     WORDS,
     gpt2_policy,
@@ -66,7 +66,9 @@ def test_a_forced_token_is_marked_and_its_logprob_is_right_however_unlikely():
     table = torch.zeros(4, 4, dtype=torch.float64)
     table[:, 0] = 2000.0
     policy = fake_policy("a", "b", "c", after=table)
-    stepper = Stepper(small_world(gpt2_policy()).replace(policy=policy, reference=policy, prompts=("a",)))
+    stepper = Stepper(
+        small_world(gpt2_policy()).replace(policy=policy, reference=policy, critic=ZeroCritic(), prompts=("a",))
+    )
     step = stepper.step(1)
     assert not step.sampled
     assert step.logprob == pytest.approx(-2000.0)

@@ -95,8 +95,24 @@ def test_bad_input_gets_a_sentence(world, tabular, micro):
     wider.model.config.vocab_size = 99
     with pytest.raises(LabError, match="it knows 99 words"):
         estimate(micro.replace(critic=wider), prompt, [()], ["learned"])
+    with pytest.raises(LabError, match="it knows 99 words, and here are 8"):
+        Stepper(micro.replace(critic=wider))
     with pytest.raises(LabError, match="choose two tokens"):
         what_if(world, prompt, (), [3])
+
+
+@pytest.mark.parametrize("ask", [candidates, what_if, continued])
+def test_what_cannot_be_asked_of_a_state_is_refused_in_a_sentence(world, ask):
+    prompt, kind = world.prompts[0], ("monte-carlo",) if ask is candidates else ()
+    for prefix, tokens, samples, sentence in [
+        ((), (3, 4), 0, "samples is 0: draw at least one"),
+        ((0,), (3, 4), 5, "the response is over after token 1"),
+        ((3,) * 5, (3, 4), 5, "at most 5 tokens"),
+        ((9,), (3, 4), 5, "token 1 has the id 9"),
+        ((), (3, 8), 5, "token 1 has the id 8"),
+    ]:
+        with pytest.raises(LabError, match=sentence):
+            ask(world, prompt, prefix, tokens, *kind, samples=samples)
 
 
 @pytest.mark.parametrize("timing", ["eos", "prefix"])
