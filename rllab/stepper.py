@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -104,7 +103,7 @@ class Stepper:
     def state_at(self, t: int) -> State:
         """Return the state after t tokens of the line."""
         self._check_place(t)
-        settings = self._settings_at(t)
+        settings = [*self._sampling, self._settings][t]
         seen, temperature = self._seen[t], settings[0]
         probs, sampling, ref_probs = _distributions(seen, *settings)
         size = len(probs)
@@ -129,31 +128,16 @@ class Stepper:
 
     def temperature_at(self, t: int) -> float:
         """Return the temperature of the state after t tokens: the one that its token was drawn with."""
-        self._check_place(t)
-        return self._settings_at(t)[0]
+        return [*self._sampling, self._settings][t][0]
 
-    def logprobs_at(self, t: int, *, temperature: float) -> tuple[Tensor, Tensor]:
-        """Return the log-probs of all tokens after t tokens of the line, (A,) of the policy and of its reference."""
-        self._check_place(t)
-        logits, ref_logits = self._seen[t].logits, self._seen[t].ref_logits
-        return torch.log_softmax(logits / temperature, dim=-1), torch.log_softmax(ref_logits / temperature, dim=-1)
-
-    def values_after(self, t: int, token_ids: Sequence[int]) -> list[float]:
-        """Return the critic's V of the states that some tokens lead to, after t tokens of the line."""
+    def read_at(self, t: int) -> tuple[Tensor, Tensor, Decoder | None]:
+        """Return the logits (A,) of policy and reference after t tokens, and the critic's decoder in that state."""
         self._check_place(t)
         self._check_fresh()
-        prefix = self.prefix_ids[:t]
-        if self._critic_decoder is None:
-            rows = sequences_from_ids(
-                self.world.policy, [self.prompt] * len(token_ids), [(*prefix, token) for token in token_ids]
-            )
-            with torch.no_grad(), self.world.policy.lock:
-                return self.world.critic.state_values(rows)[:, t + 1].double().tolist()
-        decoder = self._critic_decoder.fork()
-        decoder.crop(t, decoder.output)
-        decoder = decoder.take(torch.zeros(len(token_ids), dtype=torch.long, device=self.world.policy.device))
-        decoder.push(torch.tensor(token_ids, device=self.world.policy.device))
-        return decoder.output.double().tolist()
+        decoder = self._critic_decoder and self._critic_decoder.fork()
+        if decoder is not None:
+            decoder.crop(t, decoder.output)
+        return self._seen[t].logits, self._seen[t].ref_logits, decoder
 
     def step(self, token_id: int | None = None) -> Step:
         """Write one token: sampled, or the one that is given."""
@@ -223,9 +207,6 @@ class Stepper:
     @property
     def _settings(self) -> tuple[float, int, float]:
         return self.temperature, self.top_k, self.top_p
-
-    def _settings_at(self, t: int) -> tuple[float, int, float]:
-        return self._sampling[t] if t < len(self._sampling) else self._settings
 
     def _check_place(self, t: int) -> None:
         if not is_whole(t, high=len(self.steps)):

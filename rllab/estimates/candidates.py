@@ -119,8 +119,9 @@ def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
 def foreseen(stepper: Stepper, t: int, token_ids: Sequence[int]) -> Candidates:
     """Return Q of some tokens after t tokens of a line as its critic has it; what was read is not read again."""
     asked = Asked(stepper.world, stepper.prompt, stepper.world.objective, 0, 0, None, None)
-    logprobs, ref_logprobs = stepper.logprobs_at(t, temperature=asked.objective.temperature)
-    here = Next(stepper.prefix_ids[:t], logprobs.double().cpu(), ref_logprobs.double().cpu(), line=stepper)
+    logits, ref_logits, critic = stepper.read_at(t)
+    both = [logits, ref_logits]
+    here = Next.read(stepper.prefix_ids[:t], both, temperature=asked.objective.temperature, critic=critic)
     return _learned(asked, here, tuple(token_ids))
 
 
@@ -136,28 +137,40 @@ def action_values(asked: Asked, here: Next, token_ids: Sequence[int], kind: str)
 
 @dataclass(frozen=True, eq=False)
 class Next:
-    """One state: the log-probs of all tokens (A,) there, and who has read it already."""
+    """One state: the log-probs of all tokens (A,) there, and a critic that has read up to it."""
 
     prefix: Prefix
     logprobs: Tensor
     ref_logprobs: Tensor
-    line: Stepper | None = None
+    critic: Decoder | None = None
 
     @classmethod
     def of(cls, asked: Asked, prefix: Prefix) -> Next:
         """Read a prefix with the policy and, where it is another one, with the reference."""
         policy, reference = asked.world.policy, asked.objective.reference
         both = [policy] if reference.weights is policy.weights else [policy, reference]
-        logits = [Decoder(one, [[*asked.ids, *prefix]], stop=asked.stop).logits[0].double().cpu() for one in both]
-        logprobs = [torch.log_softmax(one / asked.objective.temperature, dim=0) for one in logits]
-        return cls(prefix, logprobs[0], logprobs[-1])
+        logits = [Decoder(one, [[*asked.ids, *prefix]], stop=asked.stop).logits[0] for one in both]
+        return cls.read(prefix, [logits[0], logits[-1]], temperature=asked.objective.temperature)
+
+    @classmethod
+    def read(
+        cls, prefix: Prefix, logits: Sequence[Tensor], *, temperature: float, critic: Decoder | None = None
+    ) -> Next:
+        """Keep what policy and reference say of a state, logits (A,) of both."""
+        logprobs = [torch.log_softmax(one.double().cpu() / temperature, dim=0) for one in logits]
+        return cls(prefix, logprobs[0], logprobs[1], critic)
 
     def values(self, asked: Asked, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
         """Return V of the states behind some tokens."""
-        if self.line is None or kind != "learned":
+        if self.critic is None or kind != "learned":
             return WAYS[kind](asked, rows)
-        found = self.line.values_after(len(self.prefix), [row[-1] for row in rows])
-        found = [0.0 if asked.is_over(row) else value for row, value in zip(rows, found, strict=True)]
+        tokens = torch.tensor([row[-1] for row in rows], device=self.critic.tokens.device)
+        decoder = self.critic.take(torch.zeros_like(tokens))
+        decoder.push(tokens)
+        found = [
+            0.0 if asked.is_over(row) else value
+            for row, value in zip(rows, decoder.output.double().tolist(), strict=True)
+        ]
         return [Estimate(value, float("nan"), 0, "learned", asked.objective) for value in found]
 
 
