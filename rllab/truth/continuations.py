@@ -95,11 +95,16 @@ def write_on(
 
 
 def rows_at_once(policy: Policy, *, width: int) -> int:
-    """Return how many rows fit into the budget, by their keys, values and logits."""
+    """Return how many rows fit into the budget, by their keys, values and logits.
+
+    A large network reads all its weights for every column, so its rows may take half as much as those.
+    """
     config = policy.model.config
     hidden = int(getattr(config, "hidden_size", 1))  # the cache of a table holds tokens alone
     numbers = 2 * int(config.num_hidden_layers) * hidden * width + 4 * policy.vocabulary
-    return max(1, BUDGET // (numbers * policy.dtype.itemsize))
+    weights = policy.model.num_parameters() if hidden > 1 else 0  # of a table one row is read
+    budget = max(BUDGET, weights * policy.dtype.itemsize // 2)
+    return max(1, budget // (numbers * policy.dtype.itemsize))
 
 
 def _full(decoder: Decoder) -> bool:
