@@ -208,8 +208,8 @@ def untrained_tokens(curves: Curves) -> Finding | None:
 def silent_batch(curves: Curves) -> Finding | None:
     """Without any weight there is nothing to learn."""
     spreads, weights = curves.of("objective/scores_std"), curves.of("policy/weights_std")
-    if len(weights) < 3 or max(weights[-3:]) > 1e-12:
-        return None
+    if len(weights) < 3 or max(weights[-3:]) > 1e-12 or reward_account(curves) is not None:
+        return None  # where nothing is paid, that is the finding
     alike = max(spreads[-3:]) <= 1e-12
     groups = curves.of("frac_reward_zero_std")[-1]
     return Finding(

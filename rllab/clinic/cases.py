@@ -42,8 +42,8 @@ class Case:
         self._run = run or hidden.runs[0]
         if self._run not in hidden.runs:
             raise LabError("run", run, f"this fault is brought out by {', '.join(hidden.runs)}")
-        self.trainer = self._begin(hidden.stages)
-        self.twin = self._begin(STAGES)
+        self.trainer = begin(world, self._run, stages=hidden.stages, seed=seed)
+        self.twin = begin(world, self._run, seed=seed)
         self.opened: OpenedUpdate | None = None
         self.answers: list[str] = []
 
@@ -113,10 +113,11 @@ class Case:
         """Give up: return the fault."""
         return self._hidden
 
-    def _begin(self, stages: Stages) -> Trainer:
-        algorithm, settings = RUNS[self._run]
-        config = self._world.config(algorithm, **settings)
-        return Trainer(self._world, algorithm, config, seed=self.seed, stages=stages)
+
+def begin(world: World, run: str, *, stages: Stages = STAGES, seed: int = 0) -> Trainer:
+    """Begin one of the clinic's runs, with a fault in its stages or without."""
+    algorithm, settings = RUNS[run]
+    return Trainer(world, algorithm, world.config(algorithm, **settings), seed=seed, stages=stages)
 
 
 def draw_case(world: World, *, seed: int, among: Sequence[str] = ()) -> Case:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.predict import PredictPanel as PredictPanel
     from rllab.widgets.progress import ProgressPanel as ProgressPanel
     from rllab.widgets.reward import RewardPanel as RewardPanel
+    from rllab.widgets.same_batch import SameBatchPanel as SameBatchPanel
     from rllab.widgets.stepper import StepperPanel as StepperPanel
     from rllab.widgets.training import TrainingPanel as TrainingPanel
     from rllab.widgets.value import ValuePanel as ValuePanel
@@ -39,6 +40,7 @@ _HOME_OF = {
     "PredictPanel": "rllab.widgets.predict",
     "ProgressPanel": "rllab.widgets.progress",
     "RewardPanel": "rllab.widgets.reward",
+    "SameBatchPanel": "rllab.widgets.same_batch",
     "StepperPanel": "rllab.widgets.stepper",
     "TrainingPanel": "rllab.widgets.training",
     "ValuePanel": "rllab.widgets.value",

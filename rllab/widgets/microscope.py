@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Sequence
 
 from rllab.algorithms import ALGORITHMS
 from rllab.errors import LabError, Stopped
@@ -167,8 +168,7 @@ class MicroscopePanel(Panel):
     def choose_text(self, which: str) -> None:
         """Look at another response of the batch, or at a text of one's own."""
         seen = self._present()
-        chosen = Text(self.text.prompt, self.text.ids) if which == OWN else text_of(seen, int(which))
-        self._look(chosen)
+        self._look(self._own(self.text.prompt, self.text.ids) if which == OWN else text_of(seen, int(which)))
 
     def choose_world(self, name: str) -> None:
         """Begin a run in another world."""
@@ -200,7 +200,8 @@ class MicroscopePanel(Panel):
             chosen = text_of(seen, int(seen.update.targets.weights.abs().sum(dim=1).argmax()))
             seen = seen.at(chosen.states(seen.start.config.max_new_tokens))
             with self._lock:
-                self.seen, self.text, self.state, self.decided = seen, chosen, 0, ""
+                self.seen, self.text, self.decided = seen, chosen, ""
+                self.state = int(seen.kl.argmax())  # where most has changed
 
     def _present(self) -> Examination:
         """Return the step on the screen; refuse to act on it once the run has gone on without it."""
@@ -230,8 +231,15 @@ class MicroscopePanel(Panel):
     def _set_prompt(self, value: object) -> None:
         prompt = str(value)
         self.trainer.world.policy.encode(prompt)
-        self._look(Text(prompt, self.text.ids))
+        self._look(self._own(prompt, self.text.ids))
 
     def _set_words(self, value: object) -> None:
-        ids = self.trainer.world.policy.encode_response(str(value))[:-1] if str(value).strip() else []
-        self._look(Text(self.text.prompt, tuple(ids[: self.trainer.config.max_new_tokens])))
+        words = str(value)
+        self._look(
+            self._own(self.text.prompt, self.trainer.world.policy.encode_response(words) if words.strip() else ())
+        )
+
+    def _own(self, prompt: str, ids: Sequence[int]) -> Text:
+        """Return a text of one's own: without an end token it has a state at its end."""
+        open_ids = [token for token in ids if token != self.trainer.world.policy.eos_id]
+        return Text(prompt, tuple(open_ids[: self.trainer.config.max_new_tokens]))

@@ -9,7 +9,7 @@ import torch
 
 from rllab.microscope import Examination
 from rllab.plots.changes import Candidate, before_and_after, change_bars
-from rllab.plots.numbers import MINUS, fixed, probability, significant
+from rllab.plots.numbers import fixed, probability, significant
 from rllab.widgets.components import Component, Option, Set, Span, columns, fold, group, heading, note, term
 from rllab.widgets.marks import Chip, Column, chart, chips, table, tint
 from rllab.widgets.text import visible
@@ -197,17 +197,12 @@ def signed_span(value: float) -> Span:
 
 
 def written(value: float, *, signed: bool = True) -> str:
-    """Write a change: two decimals, more where it is small.
+    """Write a change: two decimals, three where it is small.
 
     >>> written(0.214), written(-0.0213), written(0.00012), written(float("nan"))
-    ('+0.21', '−0.021', '+0.00012', '')
+    ('+0.21', '−0.021', '0.000', '')
     """
-    if not math.isfinite(value):
-        return ""
-    if abs(value) >= 0.1 or value == 0:
-        return fixed(value, signed=signed)
-    small = significant(abs(value), 2)
-    return (MINUS if value < 0 else "+" if signed else "") + small
+    return fixed(value, 2 if abs(value) >= 0.1 else 3, signed=signed) if math.isfinite(value) else ""
 
 
 def _held_back(seen: Examination, text: Text) -> list[bool]:

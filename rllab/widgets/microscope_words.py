@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rllab.microscope import Examination
-from rllab.plots.numbers import fixed, probability
+from rllab.plots.numbers import fixed
 from rllab.widgets.components import Span, bold
 from rllab.widgets.microscope_parts import Text, candidates, written
 
@@ -29,9 +29,9 @@ def reading(seen: Examination, text: Text, state: int, decided: str) -> Words:
         *_decision(decided, seen.scale),
         f"Here, {where}, the step {raised} ",
         bold(most.token),
-        f" most: from {probability(most.before)} to ",
-        bold(probability(most.after)),
-        f", where the gradient foretold {probability(min(most.foretold, 1.0))}; {passed}. ",
+        f" most: from {fixed(most.before, 3)} to ",
+        bold(fixed(most.after, 3)),
+        f", where the gradient foretold {fixed(min(most.foretold, 1.0), 3)}; {passed}. ",
         *_own(seen, text, state),
         _straight(seen.agreement()),
     )
