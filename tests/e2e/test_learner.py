@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from rllab.exercises import Exercise, exercises
+from rllab.exercises import Exercise
 from tests.e2e.lab import Server
 from tests.e2e.learner import Learner, names_of
 
@@ -32,10 +32,8 @@ def learner(request: pytest.FixtureRequest, browser: Browser, lab: Server) -> It
     opened.notebook.close()
 
 
-def test_every_exercise_of_the_chapter_is_asked_once(learner: Learner) -> None:
-    asked = [exercise.id for exercise in learner.exercises]
-    assert asked == [one.id for one in exercises(asked[0][:2]) if one.id in asked]
-    assert len(asked) >= 3
+def test_at_least_three_exercises_are_asked_once_each(learner: Learner) -> None:
+    assert len(learner.exercises) >= 3
     for exercise in learner.exercises:
         expect(learner.panel(exercise)).to_have_count(1)
 
