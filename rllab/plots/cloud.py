@@ -109,14 +109,7 @@ def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
         traces = [
             _bars("before", names, pi[shown], faded("policy", 0.4)),
             _bars("after", names, after[shown], colour("policy")),
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "foretold",
-                "x": names,
-                "y": (pi + eta * foretold)[shown].tolist(),
-                "marker": {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": colour("ink")}},
-            },
+            _crosses("foretold", names, (pi + eta * foretold)[shown]),
         ]
         layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [-0.1, 1.1]}}
         drawn = figure(traces, x="first token", y="probability", layout=layout)
@@ -129,6 +122,12 @@ def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
         return Picture(drawn, words, "probabilities before and after one step", gain)
 
     return draw
+
+
+def _crosses(name: str, names: list[str], heights: Tensor) -> dict[str, Any]:
+    """Return the trace of one mark for each name."""
+    marker = {"symbol": "x-thin", "size": 10, "line": {"width": 2, "color": colour("ink")}}
+    return {"type": "scatter", "mode": "markers", "name": name, "x": names, "y": heights.tolist(), "marker": marker}
 
 
 def _bars(name: str, names: list[str], heights: Tensor, paint: str) -> dict[str, Any]:

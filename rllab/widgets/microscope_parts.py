@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rllab.microscope import Examination
+from rllab.microscope import Examination, Spill
 from rllab.plots.changes import Candidate, before_and_after, change_bars
 from rllab.plots.numbers import fixed, probability, significant
 from rllab.widgets.components import Component, Option, Set, Span, columns, fold, group, heading, note, term
@@ -54,33 +54,37 @@ def rows_of(seen: Examination) -> list[Option]:
 def strip(seen: Examination, text: Text, mark: str, selected: int, on_set: Set) -> Component:
     """Return the text's tokens with what the step did to each."""
     policy = seen.start.world.policy
-    numbers = marked(seen, text, mark)
-    held = _held_back(seen, text)
-    middle = 1.0 if mark == "ratio" else 0.0
-    scale = max([1e-9, *(abs(one - middle) for one in numbers if math.isfinite(one))])
-    items = []
-    for at, token in enumerate(text.ids):
-        shown, name = visible(policy.token_text(token)), MARKS[mark]
-        said = f"token {at + 1}, {shown}, {name} {written(numbers[at])}"
-        items.append(
-            Chip(
-                shown,
-                name=said + (", held back by the clip" if held[at] else ""),
-                number=written(numbers[at], signed=mark != "ratio"),
-                tint=tint(numbers[at] - middle, scale),
-                forced=held[at],
-            )
-        )
     return chips(
         "strip",
         "Tokens with what the step did to them; choosing one shows the state before it",
-        items,
+        _chips(seen, text, mark),
         on_set,
         prompt=[visible(policy.token_text(token)) for token in policy.encode(text.prompt)],
         selected=selected,
         next_name="the end of your text" if len(seen.states) > len(text.ids) else "",
         stamp=f"{id(seen.update)}.{text.row}.{len(seen.states)}",
     )
+
+
+def _chips(seen: Examination, text: Text, mark: str) -> list[Chip]:
+    """Return a chip for each token, tinted by its number, dashed where the clip would hold it back."""
+    numbers, held = marked(seen, text, mark), _held_back(seen, text)
+    middle = 1.0 if mark == "ratio" else 0.0
+    scale = max([1e-9, *(abs(one - middle) for one in numbers if math.isfinite(one))])
+    made = []
+    for at, (token, number) in enumerate(zip(text.ids, numbers, strict=True)):
+        shown = visible(seen.start.world.policy.token_text(token))
+        said = f"token {at + 1}, {shown}, {MARKS[mark]} {written(number)}"
+        made.append(
+            Chip(
+                shown,
+                name=said + (", held back by the clip" if held[at] else ""),
+                number=written(number, signed=mark != "ratio"),
+                tint=tint(number - middle, scale),
+                forced=held[at],
+            )
+        )
+    return made
 
 
 def marked(seen: Examination, text: Text, mark: str) -> list[float]:
@@ -164,31 +168,37 @@ def leak(seen: Examination, state: int) -> Component:
         Column("KL(after\u2016before)", numeric=True),
         Column("\u0394V", numeric=True),
     ]
-    kl, values = seen.kl.tolist(), seen.measured.values.tolist()
-    rows: list[list[Span | str]] = [
-        ["this state", str(seen.visits[state]), significant(kl[state], 2), signed_span(values[state])]
-    ]
-    others = [at for at in range(len(kl)) if at != state]
-    if others:
-        mean = [sum(column[at] for at in others) / len(others) for column in (kl, values)]
-        visits = sum(seen.visits[at] for at in others) / len(others)
-        rows.append(
-            ["other states of this text, mean", fixed(visits, 1), significant(mean[0], 2), signed_span(mean[1])]
-        )
-    rows += [
-        [
-            f"{one.prompt} \u2192 {_short(one.response)}",
-            str(one.rows),
-            significant(one.kl, 2),
-            signed_span(one.value),
-        ]
-        for one in seen.spill
-    ]
+    rows = [*_rows_of_this_text(seen, state), *(_row_elsewhere(one) for one in seen.spill)]
     said = (
         "in the batch: how many of its responses passed through the state, or answered the prompt. The texts behind "
         "the arrows are not of the batch: the policy wrote them aside, before the step."
     )
     return group("leak", table("spill", "Where else the step was felt", heads, rows), note("leak-note", said))
+
+
+def _rows_of_this_text(seen: Examination, state: int) -> list[list[Span | str]]:
+    """Return the rows of the chosen state and of the text's other states together."""
+    kl, values = seen.kl.tolist(), seen.measured.values.tolist()
+    here: list[Span | str] = [
+        "this state",
+        str(seen.visits[state]),
+        significant(kl[state], 2),
+        signed_span(values[state]),
+    ]
+    others = [at for at in range(len(kl)) if at != state]
+    if not others:
+        return [here]
+    mean = [sum(column[at] for at in others) / len(others) for column in (kl, values)]
+    visits = sum(seen.visits[at] for at in others) / len(others)
+    where, kl_mean = "other states of this text, mean", significant(mean[0], 2)
+    there: list[Span | str] = [where, fixed(visits, 1), kl_mean, signed_span(mean[1])]
+    return [here, there]
+
+
+def _row_elsewhere(spill: Spill) -> list[Span | str]:
+    """Return the row of a text to another prompt."""
+    where = f"{spill.prompt} \u2192 {_short(spill.response)}"
+    return [where, str(spill.rows), significant(spill.kl, 2), signed_span(spill.value)]
 
 
 def signed_span(value: float) -> Span:

@@ -120,19 +120,27 @@ def advantage_words(look: Look) -> Words:
         return (f"Values speak of temperature {plain(usual)}, these bars of {here}. Set it back under Sampling.",)
     if found is None:
         return ("Nobody knows yet what the tokens are worth here. Press Sample Q: each is continued to its end.",)
+    return _best_words(look, found) if token is None else _token_words(look, found, token)
+
+
+def _best_words(look: Look, found: Candidates) -> Words:
+    """Say what a state is worth and which token would be worth most in it."""
     value = written(found.value.mean)
-    if token is None:
-        at = max(range(len(found.q)), key=lambda place: found.q[place].mean)
-        best = written(found.q[at].mean)
-        return (
-            "V = ",
-            bold(fixed(value, signed=True)),
-            " is the average of Q over what the policy writes here. ",
-            bold(look.names[found.token_ids[at]]),
-            f" is worth most: Q {fixed(best, signed=True)}, A {fixed(written(best - value), signed=True)}, ",
-            f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found, at)}",
-        )
-    at = found.token_ids.index(token.token_id)
+    at = max(range(len(found.q)), key=lambda place: found.q[place].mean)
+    best = written(found.q[at].mean)
+    return (
+        "V = ",
+        bold(fixed(value, signed=True)),
+        " is the average of Q over what the policy writes here. ",
+        bold(look.names[found.token_ids[at]]),
+        f" is worth most: Q {fixed(best, signed=True)}, A {fixed(written(best - value), signed=True)}, ",
+        f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found, at)}",
+    )
+
+
+def _token_words(look: Look, found: Candidates, token: Written) -> Words:
+    """Say by how much a written token was better than usual."""
+    value, at = written(found.value.mean), found.token_ids.index(token.token_id)
     q = written(found.q[at].mean)
     step = written(q - value)
     direction = "better than usual" if step > 0 else "worse than usual" if step < 0 else "as good as usual"
