@@ -1,0 +1,111 @@
+"""Every fault of the clinic is seen and named, or deliberately not named; no healthy run is called ill."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from benchmarks.result import Result
+from rllab.checkup import diagnose
+from rllab.clinic import RUNS, Fault, begin, catalogue
+from rllab.clinic.faults import HEALTHY
+from rllab.opened_update import OpenedUpdate, open_update, token_columns
+from rllab.records import UpdateRecord
+from rllab.trainer import Trainer
+from rllab.worlds import World, load_world
+
+UPDATES, SEEDS, STORY_SEEDS, STORY_UPDATES = 20, 20, 3, 12
+TARGET = (
+    f"each fault, in each of its runs on micro: seen in a view within {UPDATES} updates, and found by the checkup as "
+    f"its page says; {SEEDS} healthy seeds of each run on micro and {STORY_SEEDS} on tales: none ill"
+)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one fault did to one run."""
+
+    fault: str
+    run: str
+    seen: tuple[str, ...]  # the views of its page that show it
+    found: tuple[str, ...]  # what the checkup calls ill
+    wanted: str
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether it is seen, and named as its page says."""
+        return bool(self.seen) and self.found == ((self.wanted,) if self.wanted else ())
+
+
+def measure() -> Result:
+    """Run every fault beside a healthy run of the same seed, then healthy runs of many seeds."""
+    world = load_world("micro")
+    looked = [look(world, fault, run) for fault in catalogue().values() if fault.name != HEALTHY for run in fault.runs]
+    wrong = [one for one in looked if not one.passed]
+    ill, runs = healthy(world, range(SEEDS), UPDATES)
+    story_ill, story_runs = healthy(load_world("tales"), range(STORY_SEEDS), STORY_UPDATES, runs=("ppo",))
+    named = sum(bool(one.wanted) for one in looked)
+    figure = (
+        f"{len(looked) - len(wrong)} of {len(looked)} pairs of fault and run as their pages say ({named} named, "
+        f"{len(looked) - named} by a reason not); {len(ill) + len(story_ill)} of {runs + story_runs} healthy runs ill"
+    )
+    figure += "".join(f"; {one.fault} in {one.run}: seen {one.seen}, found {one.found}" for one in wrong)
+    return Result(
+        "The clinic's faults can be found, and healthy runs are left alone",
+        TARGET,
+        figure,
+        passed=not wrong and not ill and not story_ill,
+        details={"faults": [asdict(one) for one in looked], "ill": ill + story_ill},
+    )
+
+
+def look(world: World, fault: Fault, run: str, *, updates: int = UPDATES, seed: int = 0) -> Looked:
+    """Run a fault beside its healthy twin, and tell which views show it and what the checkup says."""
+    sick, well = begin(world, run, stages=fault.stages, seed=seed), begin(world, run, seed=seed)
+    columns = [view.partition(":")[2] for view in fault.views if view.startswith("tokens:")]
+    shown: set[str] = set()
+    for _ in range(updates):
+        pair = (open_update(sick), open_update(well))
+        shown |= {f"tokens:{column}" for column in columns if differs(*pair, column)}
+    shown |= {view for view in fault.views if view.startswith("curve:") and apart(sick, well, view.partition(":")[2])}
+    return Looked(fault.name, run, tuple(sorted(shown)), ill_of(sick.history), fault.finding)
+
+
+def differs(sick: OpenedUpdate, well: OpenedUpdate, column: str) -> bool:
+    """Tell whether a column of the token view is another than in the twin where both wrote the same texts.
+
+    A fault of the sampling itself shows in what was written: too likely for what the policy says of it.
+    """
+    mask = sick.rollout.response_mask
+    if sick.rollout.responses != well.rollout.responses:
+        surprise, entropy = -sick.rollout.logprobs[mask].mean(), sick.rollout.entropies[mask].mean()
+        return column == "logprobs" and bool(surprise < 0.8 * entropy)
+    one, other = (token_columns(update)[column][mask].double() for update in (sick, well))
+    return not torch.allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def apart(sick: Trainer, well: Trainer, metric: str) -> bool:
+    """Tell whether a curve's mean lies further from the twin's than that one scatters."""
+    ill, healthy_ = ([record.metrics[metric] for record in run.history] for run in (sick, well))
+    return abs(statistics.fmean(ill) - statistics.fmean(healthy_)) > max(1e-6, statistics.pstdev(healthy_))
+
+
+def healthy(
+    world: World, seeds: Sequence[int], updates: int, *, runs: Sequence[str] = tuple(RUNS)
+) -> tuple[list[str], int]:
+    """Run seeds without any fault; return those that the checkup calls ill, and how many there were."""
+    ill = []
+    for run in runs:
+        for seed in seeds:
+            trainer = begin(world, run, seed=seed)
+            trainer.run(updates)
+            ill += [f"{run} on {world.name}, seed {seed}: {name}" for name in ill_of(trainer.history)]
+    return ill, len(runs) * len(seeds)
+
+
+def ill_of(history: Sequence[UpdateRecord]) -> tuple[str, ...]:
+    """Name what the checkup calls ill."""
+    return tuple(finding.name for finding in diagnose(history) if finding.severity == "ill")
