@@ -10,12 +10,23 @@ from rllab.plots.theme import colour, figure
 
 ROLE = {"terminal": "reward", "reward-to-go": "value", "own token": "policy"}
 NAME = {"terminal": "one score at the end", "reward-to-go": "reward to go", "own token": "own token"}
+NOISY = 16  # tokens: in shorter texts the step size limits learning, not the noise
+GROWTH = {0.0: "none", 0.5: "root", 1.0: "length", 2.0: "square"}  # slope on a log-log picture -> how it grows
+
+
+def growth(slope: float) -> str:
+    """Name how a number grows with the length, by its slope on a log-log picture.
+
+    >>> growth(0.9), growth(0.1)
+    ('length', 'none')
+    """
+    return GROWTH[min(GROWTH, key=lambda known: abs(known - slope))]
 
 
 def noise_by_length(result: x01.Result) -> Picture:
     """Draw the noise-to-signal ratio over the length of the text, both logarithmic; dots measured, lines exact.
 
-    The outcome is the factor from the shortest to the longest text with one score at the end.
+    The outcome says how the ratio grows with one score at the end, see GROWTH.
     """
     lines = []
     for arm in x01.ARMS:
@@ -32,11 +43,14 @@ def noise_by_length(result: x01.Result) -> Picture:
         f"From {stops[0]} to {stops[-1]} tokens the ratio grows from {significant(ends[0])} to {significant(ends[-1])} "
         f"with one score at the end. Slopes on this log-log picture: {slopes}; 1 means in proportion to the length."
     )
-    return Picture(drawn, words, "noise-to-signal ratio by length of the text", ends[-1] / ends[0])
+    return Picture(drawn, words, "noise-to-signal ratio by length of the text", growth(result.slope("terminal")))
 
 
 def samples_by_length(result: x02.Result) -> Picture:
-    """Draw how many texts it takes to learn over their length, each arm at its own best learning rate."""
+    """Draw how many texts it takes to learn over their length, each arm at its own best learning rate.
+
+    The outcome says how their number grows with one score at the end, see GROWTH.
+    """
     lines = []
     for arm in x01.ARMS:
         costs = [cost for cost in result.costs if cost.arm == arm]
@@ -53,7 +67,7 @@ def samples_by_length(result: x02.Result) -> Picture:
         f"score of one's own for each token {result.texts('own token', max(stops)):,.0f}. All or nothing needs "
         f"{texts[-1]:,.0f} at only {lengths[-1]} tokens."
     )
-    return Picture(drawn, words, "texts needed by length")
+    return Picture(drawn, words, "texts needed by length", growth(result.slope("terminal", beyond=NOISY)))
 
 
 def shaping_arms(result: x04.Result) -> Picture:
