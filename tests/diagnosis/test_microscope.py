@@ -80,6 +80,33 @@ def test_keep_undo_and_half_a_step(run):
     assert same_weights(run_state(other), run_state(kept))
 
 
+def test_other_states_of_the_same_step_can_be_looked_at(run):
+    whole, part = examine(run, STATES), examine(run, STATES[:1])
+    later = part.at(STATES)
+    assert later.update is part.update
+    assert later.states == whole.states
+    assert later.visits == whole.visits
+    assert torch.equal(later.measured.logprobs, whole.measured.logprobs)
+    assert torch.equal(later.predicted.logprobs, whole.predicted.logprobs)
+    with pytest.raises(LabError, match="no token that a response goes on after"):
+        part.at([("cat is", (0,))])
+
+
+def test_half_a_step_is_a_step_of_scale_one_half(run):
+    whole, half = examine(run, STATES), examine(run, STATES, scale=0.5)
+    assert same_weights(run_state(whole.half()), run_state(half.keep()))
+    assert half.keep().config == run.config
+    assert half.agreement() > whole.agreement()
+    with pytest.raises(LabError, match="scale is 0"):
+        examine(run, STATES, scale=0)
+
+
+def test_the_divergence_at_a_state_is_that_of_the_two_policies(run):
+    seen = examine(run, STATES)
+    old, new = (torch.distributions.Categorical(logits=one.logprobs) for one in (seen.before, seen.after))
+    assert torch.allclose(seen.kl, torch.distributions.kl_divergence(new, old), atol=1e-12)
+
+
 def test_a_table_changes_only_where_the_batch_has_been_and_a_network_everywhere():
     for name, moves in (("micro-tabular", False), ("micro", True)):
         seen = examine(small_run(load_world(name)), STATES)
