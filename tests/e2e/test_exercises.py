@@ -15,7 +15,7 @@ from pathlib import Path
 from rllab import Trainer, load_world
 from rllab.exercises import Progress
 from rllab.exercises.prediction import Prediction
-from rllab.widgets import BoardPanel, ExercisePanel, ExplorerPanel, PredictPanel
+from rllab.widgets import BoardPanel, ExercisePanel, ExplorerPanel, MazePanel, PredictPanel
 from tests.widgets.test_explorer import POWER, SCALE, draw
 from tests.widgets.test_predict import OPTIONS, rises
 progress = Progress(Path(tempfile.mkdtemp()))
@@ -30,6 +30,7 @@ CELLS = (
     "edits = ExercisePanel('02.edits', progress=progress)\nedits",
     "td = ExercisePanel('04.td', progress=progress)\ntd",
     "powers = ExplorerPanel('Powers', draw, [POWER, SCALE])\npowers",
+    "walk = MazePanel()\nwalk",
     (
         "asked = Prediction('curve', 'What will it do?', options=OPTIONS, progress=progress)\n"
         "predicted = PredictPanel('A curve', asked, rises)\npredicted"
@@ -43,6 +44,7 @@ TITLES = (
     "A row of TD errors",
     "Powers",
     "A curve",
+    "The robot in the maze",
 )
 
 
@@ -229,6 +231,18 @@ def test_sliders_and_prediction(notebook: Notebook) -> None:
     expect(run).not_to_have_attribute("aria-disabled", "true")
     run.press("Enter")
     expect(curve.locator(".reading")).to_contain_text("You were right.", timeout=15_000)
+
+
+def test_the_robot_walks_by_keyboard_alone(notebook: Notebook) -> None:
+    walk = notebook.panel(TITLES[7])
+    walk.scroll_into_view_if_needed()
+    walk.get_by_role("button", name="East").focus()
+    for key in "eeesses":
+        notebook.page.keyboard.press(key)
+    expect(walk.locator(".reading")).to_contain_text("South took it to state 19")
+    notebook.page.keyboard.press("s")
+    expect(walk.locator(".reading")).to_contain_text("The episode is over: +0.99 at the last step and +0.92 in all 8.")
+    assert notebook.value("[turn.following for turn in walk.turns]") == [1, 2, 3, 8, 13, 14, 19, 24]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
