@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HEIGHT = 220  # pixels of the whole picture
 PLOT_HEIGHT = HEIGHT - 66.0  # what is left without the axis
 MOST_NAMES = 12  # token names under the axis
+MOST_DOTS = 100
 HOVER = "%{y:.3f}"
 STATE_AXIS = "state: the text up to and with this token"
 
@@ -33,7 +34,7 @@ def openness(
     dots = _dots(surprises, first=0, name="surprise of the token written", role="ink")
     labels = [
         EndLabel("entropy", last_number(entropies), "policy"),
-        EndLabel("\u25cf surprise", last_number(surprises), "ink"),
+        EndLabel(f"{_dot(surprises)}surprise", last_number(surprises), "ink"),
     ]
     layout = over_states(tokens, selected, [*entropies, *surprises], labels)
     return figure([line, dots], x=STATE_AXIS, y="nats", layout=layout)
@@ -52,7 +53,7 @@ def promise(
         traces.append(curve(values, name="V learned", role="value"))
         labels.append(EndLabel("V learned", last_number(values), "value"))
     traces.append(_dots(prefix_scores, first=1, name=f"{reward} on the text so far", role="reward"))
-    labels.append(EndLabel(f"\u25cf {reward}", last_number(prefix_scores), "reward"))
+    labels.append(EndLabel(f"{_dot(prefix_scores)}{reward}", last_number(prefix_scores), "reward"))
     layout = over_states(tokens, selected, [*prefix_scores, *values], labels)
     return figure(traces, x=STATE_AXIS, y="reward", layout=layout)
 
@@ -145,7 +146,6 @@ def curve(values: Sequence[float], *, name: str, role: str) -> dict[str, Any]:
     """Return a line over the states 0, 1, ..."""
     return {
         "type": "scatter",
-        "x": list(range(len(values))),
         "y": list(values),
         "name": esc(name),
         "mode": "lines+markers" if len(values) <= 2 * MOST_NAMES else "lines",
@@ -156,15 +156,23 @@ def curve(values: Sequence[float], *, name: str, role: str) -> dict[str, Any]:
 
 
 def _dots(values: Sequence[float], *, first: int, name: str, role: str) -> dict[str, Any]:
+    """Return a dot per number; of many a thin line, because every dot is an element that the page has to draw."""
+    many = len(values) > MOST_DOTS
     return {
         "type": "scatter",
-        "x": list(range(first, first + len(values))),
+        "x0": first,
         "y": list(values),
         "name": esc(name),
-        "mode": "markers",
+        "mode": "lines" if many else "markers",
+        "line": {"color": colour(role), "width": 1},
         "marker": {"color": colour(role), "size": 8},
         "hovertemplate": HOVER,
     }
+
+
+def _dot(values: Sequence[float]) -> str:
+    """Return the sign of dots before the name of what is drawn as dots."""
+    return "" if len(values) > MOST_DOTS else "\u25cf "
 
 
 def last_number(values: Sequence[float]) -> float:

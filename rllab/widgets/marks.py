@@ -11,6 +11,8 @@ from rllab.widgets.components import Component, Set, Span, spans
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+CHART_HEIGHT = 220  # pixels
+
 
 @dataclass(frozen=True)
 class Chip:
@@ -78,10 +80,12 @@ def chips(
     prompt: Sequence[str] = (),
     selected: int | None = None,
     next_name: str = "",
+    quantity: str = "",
     stamp: str = "",
 ) -> Component:
     """Return the token strip: one list in which arrow keys move; the chosen index is sent.
 
+    A chip without a name of its own is named by what it shows, its number as the `quantity`.
     With `next_name` an empty dashed chip at the end stands for the token that is not written yet;
     its index is the count of items. Events made on an older `stamp` are dropped.
     """
@@ -91,6 +95,7 @@ def chips(
         "items": [item.wire() for item in items],
         "selected": selected,
         "next": next_name,
+        "quantity": quantity,
         "stamp": stamp,
     }
     places = len(items) + bool(next_name)
@@ -116,14 +121,16 @@ def bars(
     return Component(key, "bars", props, on_set=lambda value: on_set(values[values.index(value)]))
 
 
-def chart(key: str, figure: go.Figure, alt: str, *, height: int = 220, on_set: Set | None = None) -> Component:
+def chart(key: str, figure: go.Figure, alt: str, *, height: int = 0, on_set: Set | None = None) -> Component:
     """Return a plotly figure with a name read aloud; the page can show it as a table.
 
+    Without a `height` it gets the one that its layout asks for, or CHART_HEIGHT.
     A click sends `{"curve", "point"}`: the number of the trace and of the point in it.
     """
     drawn = figure.to_plotly_json()
     layout = {key: value for key, value in drawn["layout"].items() if key != "template"}
-    props = {"figure": {"data": list(drawn["data"]), "layout": layout}, "alt": alt, "height": height}
+    pixels = height or layout.get("height", CHART_HEIGHT)
+    props = {"figure": {"data": list(drawn["data"]), "layout": layout}, "alt": alt, "height": pixels}
     return Component(key, "chart", props, on_set=on_set)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from rllab.notation import label
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.steps import openness, promise, steps_of_v
 from rllab.policy import Policy
@@ -71,7 +70,6 @@ def chip_row(look: Look, show: Show) -> list[Chip]:
     return [
         Chip(
             text=visible(one.token),
-            name=_chip_name(one, at, show, numbers[at]),
             number=_short(numbers[at], signed=show.signed),
             tint=tint(numbers[at], scale) if show.signed else 0,
             forced=not one.sampled,
@@ -162,11 +160,6 @@ def curves(look: Look, *, lens: str, reward: str) -> go.Figure:
     scores = [one.prefix_score for one in line.written]
     values = line.values if lens == "value" else ()
     return promise(tokens, prefix_scores=scores, reward=reward, values=values, selected=look.at)
-
-
-def _chip_name(one: Written, at: int, show: Show, number: float) -> str:
-    forced = "" if one.sampled else ", written by you"
-    return f"token {label(at)}, {visible(one.token)}{forced}, {show.name} {_short(number, signed=show.signed)}"
 
 
 def _short(number: float, *, signed: bool) -> str:

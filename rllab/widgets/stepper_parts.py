@@ -30,6 +30,7 @@ def strip(look: Look, show: Show, on_set: Callable[[int], object], *, stamp: str
         prompt=[visible(token) for token in look.line.prompt],
         selected=look.at,
         next_name="the end of the line" if over else "the token that is not written yet",
+        quantity=show.name,
         stamp=stamp,
     )
 

@@ -39,12 +39,12 @@ def strict(value: Any) -> Any:
     >>> strict({"x": (1.5, float("nan")), "text": "a\ud800"})
     {'x': [1.5, None], 'text': 'a�'}
     """
+    if isinstance(value, float):  # first what there is most of: the numbers of curves
+        return value if math.isfinite(value) else None
     if isinstance(value, str):
         return clean(value)
     if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

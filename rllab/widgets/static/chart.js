@@ -115,13 +115,14 @@ function asTable(figure) {
   const traces = figure.data.filter((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.y));
   const axis = figure.layout.xaxis ?? {};
   const names = new Map((axis.tickvals ?? []).map((value, index) => [value, plainText(axis.ticktext?.[index] ?? value)]));
-  const places = [...new Set(traces.flatMap((trace) => trace.x ?? trace.y.map((_, index) => index)))];
+  const place = (trace, index) => trace.x?.[index] ?? (trace.x0 ?? 0) + index;
+  const places = [...new Set(traces.flatMap((trace) => trace.x ?? trace.y.map((_, index) => place(trace, index))))];
   if (places.every((place) => typeof place === "number")) places.sort((a, b) => a - b);
   const columns = [
     { title: plainText(axis.title?.text ?? "x") },
     ...traces.map((trace) => ({ title: plainText(trace.name ?? "y"), numeric: true })),
   ];
-  const lookup = traces.map((trace) => new Map(trace.y.map((y, index) => [trace.x?.[index] ?? index, y])));
+  const lookup = traces.map((trace) => new Map(trace.y.map((y, index) => [place(trace, index), y])));
   const rows = places.map((place) => [
     { text: names.get(place) ?? shortNumber(place) },
     ...lookup.map((line) => ({ text: line.has(place) ? shortNumber(line.get(place)) : "" })),

@@ -28,7 +28,7 @@ const TOKENS = {
         put(list, "aria-label", spec.label);
         repeat(prompt, spec.prompt, promptChip, (chip, text) => write(chip.firstChild, text));
         const places = spec.next ? [...spec.items, { t: "?", a: spec.next, next: true }] : spec.items;
-        repeat(list, places, tokenChip, drawChip);
+        repeat(list, places, tokenChip, (chip, item, index) => drawChip(chip, item, chipName(spec, item, index)));
         markSelected(options(), spec.selected);
         if (moved) showInside(el, options()[spec.selected ?? -1]);
       },
@@ -91,12 +91,19 @@ function tokenChip() {
   return chip;
 }
 
-function drawChip(chip, item) {
+/** A chip's own name, or one made of what it shows: a long line need not send hundreds of them. */
+function chipName(spec, item, index) {
+  if (item.a || !spec.quantity) return item.a || item.t;
+  return `token ${index + 1}, ${item.t}${item.f ? ", written by you" : ""}, ${spec.quantity} ${item.n}`;
+}
+
+function drawChip(chip, item, name) {
   const tint = item.i ? ` ${item.i > 0 ? "up" : "down"}${Math.abs(item.i)}` : "";
-  chip.className = `chip${tint}${item.f ? " forced" : ""}${item.next ? " next" : ""}`;
+  const look = `chip${tint}${item.f ? " forced" : ""}${item.next ? " next" : ""}`;
+  if (chip.className !== look) chip.className = look;
   write(chip.firstChild, item.t);
   write(chip.lastChild, item.n);
-  put(chip, "aria-label", item.a || item.t);
+  put(chip, "aria-label", name);
 }
 
 function markSelected(options, selected) {
