@@ -12,7 +12,6 @@ from benchmarks.result import Result
 from rllab.maths.divergence import selected_logprobs
 from rllab.maths.losses import policy_gradient_loss, reduce
 from rllab.worlds import load_world
-from rllab.worlds.threads import set_threads_once
 
 TARGET, FITTED = 0.90, 0.99
 HELD, REPORTED = ("ppo", "rloo"), ("a2c", "grpo")
@@ -29,7 +28,7 @@ STEPS, ROWS, RATES = 900, 128, ((0, 3e-3), (600, 1e-3), (800, 3e-4))  # of the f
 
 def measure() -> Result:
     """Fit the transformer to samples of the best policy, and train it by each algorithm."""
-    set_threads_once()
+    torch.set_num_threads(1)  # so that processor time is what a quiet core takes
     gap = Gap(load_world("micro"))
     fitted = fit(gap)
     print(f"fitted to samples of pi*: {fitted:.4f}", flush=True)
@@ -41,7 +40,7 @@ def measure() -> Result:
     return Result(
         claim="on the transformer of micro PPO and RLOO close most of the gap to the best policy, and what is left is "
         "optimisation: the same transformer can hold that policy",
-        target=f"at least {TARGET:.0%} of the gap at beta {BETA:g} in at most {SECONDS:.0f} s of training on {SEEDS} "
+        target=f"at least {TARGET:.0%} of the gap at beta {BETA:g} in at most {SECONDS:.0f} s of one core on {SEEDS} "
         f"of {SEEDS} seeds; fitted to samples of pi* at least {FITTED:.0%}",
         figure=f"fitted {fitted:.1%}; " + "; ".join(_said([*runs, *others], name) for name in (*HELD, *REPORTED)),
         passed=fitted >= FITTED and all(count == SEEDS for count in good.values()),
