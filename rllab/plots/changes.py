@@ -73,7 +73,7 @@ def _bars(name: str, heights: Sequence[float], colours: str | list[str]) -> dict
         "name": name,
         "x": list(range(len(heights))),
         "y": list(heights),
-        "marker": {"color": colours},
+        "marker": {"color": colours, "line": {"color": colour("policy"), "width": 1.5 if name == "before" else 0}},
         "hovertext": [f"{name} {one}" for one in written],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rllab.checkup import diagnose
+from rllab.checkup import definitions, diagnose
 from rllab.clinic import Case
 from rllab.opened_update import token_columns
 from rllab.plots.curves import Curve, training_curves
 from rllab.plots.numbers import fixed, plain
-from rllab.widgets.components import Component, Option, Set, Span, columns, finding, group, heading, note, select
+from rllab.widgets.components import Component, Option, Set, Span, columns, finding, group, heading, note, select, term
 from rllab.widgets.marks import Column, chart, table
 from rllab.widgets.text import visible
 
@@ -118,7 +118,9 @@ def _sheet(sheet: Sheet, rows: Sequence[dict[str, float]], *, twin: bool) -> Com
     names = ", ".join(one.label for one in lines)
     figure = training_curves(rows, lines, y=sheet.unit)
     picture = chart(sheet.key, figure, f"{sheet.title} by update: {names}", height=180)
-    return group(f"{sheet.key}-group", heading(f"{sheet.key}-title", sheet.title), picture)
+    about = definitions()[sheet.curves[-1].metric]
+    title = heading(f"{sheet.key}-title", term(sheet.title, f"{about.definition} {about.formula}. {about.rule}"))
+    return group(f"{sheet.key}-group", title, picture)
 
 
 def token_table(case: Case, shown: int) -> Component:

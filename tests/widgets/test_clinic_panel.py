@@ -3,6 +3,7 @@
 import pytest
 
 from rllab import World
+from rllab.checkup import definitions
 from rllab.clinic import CHECKS, catalogue, fault
 from rllab.widgets import ClinicPanel
 from tests.widgets.panels import lines, numbers, sent, words
@@ -45,6 +46,8 @@ def test_a_case_can_be_looked_at_from_all_sides(micro: World) -> None:
     panel.set("view", "weights")
     assert lines(panel, "spread")["spread"] == [one.metrics["policy/weights_std"] for one in case.history]
     panel.press("twin")
+    (title,) = panel.component("spread-title")["spans"]
+    assert definitions()["policy/weights_std"].rule in title["tip"]
     twin = lines(panel, "spread")["healthy spread"]
     assert twin == [one.metrics["policy/weights_std"] for one in case.healthy]
     assert twin == pytest.approx([1.0] * 3, abs=1e-6)
