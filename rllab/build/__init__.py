@@ -16,9 +16,9 @@ __all__ = ["build"]
 
 
 def build(name: str, *, seed: int = 0, stop: threading.Event | None = None, progress: Progress | None = None) -> Path:
-    """Make the data and models of a world from its grammar, and return the folder of its models."""
+    """Make the data and models of a world from its grammar, or the checkup's healthy ranges; return where they lie."""
     if name not in RECIPES:
-        raise LabError("world to build", name, f"there is no recipe for it; did you mean {nearest(name, RECIPES)}?")
+        raise LabError("what to build", name, f"there is no recipe for it; did you mean {nearest(name, RECIPES)}?")
     return RECIPES[name](seed=seed, stop=stop, progress=progress)
 
 
@@ -34,4 +34,10 @@ def _tales(*, seed: int, stop: threading.Event | None, progress: Progress | None
     return build_tales(seed=seed, stop=stop, progress=progress)
 
 
-RECIPES: dict[str, Callable[..., Path]] = {"micro": _micro, "tales": _tales}
+def _checkup(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+    from rllab.build.healthy import build_healthy
+
+    return build_healthy(seed=seed, stop=stop, progress=progress)
+
+
+RECIPES: dict[str, Callable[..., Path]] = {"micro": _micro, "tales": _tales, "checkup": _checkup}
