@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rllab.experiments import x11, x13, x16
+from rllab.plots.experiments_training import length_bias
 from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed, significant
+from rllab.plots.numbers import fixed
 from rllab.plots.picture import Picture
 
 MUCH = 1.5  # a length that has grown by this factor has grown
@@ -17,26 +19,10 @@ RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "v
 
 
 def lengths(result: x11.Result) -> Picture:
-    """Draw how long wrong and right answers become under three averages, with batches of one group."""
-    groups = min(curve.groups for curve in result.curves)
-    roles = {x11.GRPO: "reward", x11.DAPO: "value", x11.DR_GRPO: "policy"}
-    lines, ends = [], {}
-    for arm, role in roles.items():
-        curves = result.of(arm, groups)
-        wrong, right = (_means([getattr(one, side) for one in curves]) for side in ("wrong", "right"))
-        updates = [at * x11.MARK for at in range(len(wrong))]
-        name = arm.split(":")[0]
-        lines += [Line(f"{name}, wrong", updates, wrong, role), Line(f"{name}, right", updates, right, role, "dot")]
-        ends[arm] = (wrong[-1], right[-1])
-    axes = Axes("update", "mean length (tokens)", log_y=True, ticks=())
-    wrong_end, right_end = ends[x11.GRPO]
-    seeds = len(result.of(x11.GRPO, groups))
-    words = (
-        f"From {x11.START:g} tokens, over {seeds} seeds: GRPO's wrong answers end at {significant(wrong_end)} and its "
-        f"right ones at {significant(right_end)}; Dr. GRPO ends at {significant(ends[x11.DR_GRPO][0])} and "
-        f"{significant(ends[x11.DR_GRPO][1])}."
-    )
-    return Picture(line_chart(lines, axes), words, "length of wrong and right answers", _who_grew(wrong_end, right_end))
+    """Draw the length bias; the outcome is who has become longer under GRPO's average, with batches of one group."""
+    runs = result.of(x11.GRPO, 1)
+    wrong, right = (statistics.fmean(getattr(run, side)[-1] for run in runs) for side in ("wrong", "right"))
+    return replace(length_bias(result), outcome=_who_grew(wrong, right))
 
 
 def _who_grew(wrong: float, right: float) -> str:
@@ -90,7 +76,3 @@ def cliff(result: x16.Result) -> Picture:
 
 def _smoothed(curve: Sequence[float]) -> list[float]:
     return [statistics.fmean(curve[at - WINDOW : at]) for at in range(WINDOW, len(curve) + 1)]
-
-
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
-    return [statistics.fmean(column) for column in zip(*rows, strict=True)]

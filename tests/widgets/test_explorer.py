@@ -73,6 +73,16 @@ def test_a_function_that_fails_leaves_the_last_picture_and_says_so() -> None:
     assert words(panel) == "The last point is 9."
 
 
+@pytest.mark.parametrize(("asked", "shown"), [(None, 220), (300, 300)])
+def test_a_chart_is_as_high_as_its_figure_asks_for(asked: int | None, shown: int) -> None:
+    def tall(power: int, scale: float) -> Picture:
+        drawn = draw(power, scale)
+        drawn.figure.update_layout(height=asked)
+        return drawn
+
+    assert ExplorerPanel("Powers", tall, [POWER, SCALE]).component("picture")["height"] == shown
+
+
 def test_a_start_that_is_no_stop_is_refused() -> None:
     with pytest.raises(LabError, match="begin with one of the stops"):
         ExplorerPanel("Powers", draw, [Setting("power", "power", (1, 2), 7), SCALE])
