@@ -142,21 +142,6 @@ def examine(
     )
 
 
-def in_words(examination: Examination, state: int, world: World) -> str:
-    """Say what the step did at one chosen state: the token whose probability moved most, and what was foretold."""
-    (prompt, ids), visits = examination.states[state], examination.visits[state]
-    before, after = (reading.logprobs[state].exp() for reading in (examination.before, examination.after))
-    token = int((after - before).abs().argmax())
-    foretold = before[token] * examination.predicted.logprobs[state, token].exp()
-    place = f"{prompt!r} and {world.policy.decode(ids)!r}" if ids else f"{prompt!r}"
-    passed = "no response of the batch" if visits == 0 else f"{visits} of {len(examination.batch.ratio)} responses"
-    return (
-        f"After {place} the step moved {world.policy.token_text(token)!r} from {float(before[token]):.1%} to "
-        f"{float(after[token]):.1%}; the gradient foretold {float(foretold):.1%}. "
-        f"{passed[0].upper()}{passed[1:]} passed through this state."
-    )
-
-
 def _step(start: Trainer, scale: float, stop: threading.Event | None) -> tuple[Trainer, OpenedUpdate]:
     """Take one optimizer step on a fork; Adam's step is proportional to the learning rate, so that sets its length."""
     stepped, config = start.fork(), start.config

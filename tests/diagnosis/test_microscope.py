@@ -5,7 +5,7 @@ import torch
 
 from rllab.errors import LabError
 from rllab.generation import sequences_from_ids
-from rllab.microscope import examine, in_words
+from rllab.microscope import examine
 from rllab.trainer import Trainer
 from rllab.worlds import load_world
 from tests.core.small import run_state, same_weights
@@ -146,16 +146,6 @@ def test_the_batch_after_the_step_shows_ratio_and_clip(run):
 def test_an_algorithm_without_critic_has_no_value_to_move():
     seen = examine(small_run(algorithm="grpo"), STATES[:1])
     assert float(seen.measured.values.abs().max()) == float(seen.predicted.values.abs().max()) == 0.0
-
-
-def test_the_words_quote_the_numbers(run):
-    seen = examine(run, STATES)
-    words = in_words(seen, 0, run.world)
-    before, after = seen.before.logprobs[0].exp(), seen.after.logprobs[0].exp()
-    token = int((after - before).abs().argmax())
-    assert f"from {float(before[token]):.1%} to {float(after[token]):.1%}" in words
-    assert run.world.policy.token_text(token) in words
-    assert "No response of the batch" in in_words(seen, 3, run.world)
 
 
 @pytest.mark.parametrize(
