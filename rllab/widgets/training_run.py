@@ -88,9 +88,15 @@ class RunPanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Begin again in another world."""
-        world = self._worlds.get(name) or load_world(name)
+        self.train_on(self._worlds.get(name) or load_world(name))
+
+    def train_on(self, world: World) -> None:
+        """Begin again in a world of one's own making, with a reward from labels for example."""
+        if self.busy:
+            raise LabError("world", world.name, "a run is going on; stop it first")
         self._begin(world, self.trainer.algorithm.name)
-        self._worlds[name] = world
+        self._worlds[world.name] = world
+        self.refresh()
 
     # Back, beside, and more than once.
 

@@ -70,9 +70,8 @@ def judge(notebook: Notebook, panel: Locator, count: int) -> list[Pair]:
 
 def shown(panel: Locator) -> tuple[str, str, str]:
     """Return the prompt and the two responses as the page shows them."""
-    texts = [
-        panel.locator(f'[data-key="{key}"]').text_content() or "" for key in ("asked", "text-first", "text-second")
-    ]
+    places = ('[data-key="asked"] b', '[data-key="text-first"]', '[data-key="text-second"]')
+    texts = [panel.locator(place).text_content() or "" for place in places]
     prompt, first, second = ("" if text == "(nothing)" else text for text in texts)
     return prompt, first, second
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rllab import LabError, Trainer, World, load_world
+from rllab import LabError, World, load_world
 from rllab.agreement import agreement, repeated_by
 from rllab.label_store import LabelStore
 from rllab.preferences import Pair, load_pairs, save_pairs
-from rllab.widgets import LabelPanel
+from rllab.widgets import LabelPanel, TrainingPanel
+from rllab.widgets.panel import Panel
 from tests.widgets.panels import lines, numbers, sent, words
 
 
@@ -26,12 +27,12 @@ def panel(micro: World, path: Path) -> LabelPanel:
     return made
 
 
-def run(panel: LabelPanel, key: str) -> None:
+def run(panel: Panel, key: str) -> None:
     panel.press(key)
     settle(panel)
 
 
-def settle(panel: LabelPanel) -> None:
+def settle(panel: Panel) -> None:
     assert panel.job is not None
     assert panel.job.settle(60)
     assert panel.alert == "", panel.last_traceback
@@ -166,8 +167,8 @@ def test_the_learner_is_held_against_judge_and_gold_when_asked(panel: LabelPanel
 
 
 def test_the_reward_is_carried_to_training(micro: World, path: Path) -> None:
-    given: list[World] = []
-    panel = LabelPanel(micro, path=path, carry=given.append)
+    training = TrainingPanel(micro, updates=1)
+    panel = LabelPanel(micro, path=path, carry=training.train_on)
     with pytest.raises(LabError, match="refit first"):
         _ = panel.carried
     assert panel.component("carry")["disabled"]
@@ -175,10 +176,13 @@ def test_the_reward_is_carried_to_training(micro: World, path: Path) -> None:
     label(panel, 10)
     run(panel, "refit")
     panel.press("carry")
-    assert given[0].reward is panel.sitting.reward is panel.carried.reward
-    assert given[0].objective.reward is panel.sitting.reward
+    assert panel.alert == ""
+    carried = training.trainer.world
+    assert carried.reward is panel.sitting.reward is panel.carried.reward
+    assert carried.objective.reward is panel.sitting.reward
     assert "in training now" in words(panel)
-    assert len(Trainer(given[0], seed=0).update()) > 5
+    run(training, "one")
+    assert len(training.trainer.history) == 1
 
 
 def test_import_keeps_good_lines_and_names_bad_ones(panel: LabelPanel, tmp_path: Path, path: Path) -> None:
