@@ -35,15 +35,16 @@ def measure() -> Result:
     steps = [(trainer, step) for one in found.values() for trainer, step in one.items()]
     dpo = [step["loss"] for trainer, step in steps if trainer == "DPOTrainer"]
     fine = all(math.isfinite(step["loss"]) and step["moved"] > 0 for _, step in steps)
-    names = ", ".join(Path(name).parent.name if "preferences" in name else "labels of a learner" for name in found)
+    named = {Path(name).parent.name if "preferences" in name else "labels": one for name, one in found.items()}
     least = min(step["moved"] for _, step in steps)
+    steps_on = f"{len(steps)} steps on {len(found)} files ({', '.join(named)})"
     losses = ", ".join(f"{step['loss']:.4f}" for _, step in steps)
     return Result(
         claim=CLAIM,
         target=TARGET,
-        figure=f"{len(steps)} steps on {len(found)} files ({names}): losses {losses}; moved by at least {least:.0e}",
+        figure=f"{steps_on}: losses {losses}; moved by at least {least:.0e}",
         passed=fine and len(steps) == 2 * len(files) and all(abs(loss - math.log(2)) <= 1e-5 for loss in dpo),
-        details={Path(name).as_posix().rsplit("/", 2)[-2]: one for name, one in found.items()},
+        details=named,
     )
 
 
