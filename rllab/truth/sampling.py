@@ -22,7 +22,7 @@ from rllab.truth.payments import paid_along
 from rllab.truth.prefixes import check_prefix, horizon_of, is_over
 from rllab.worlds.world import World
 
-SCORED_AT_ONCE = 4096  # responses
+SCORED_AT_ONCE = 8192  # tokens: a fraction of a second, so that Stop need not wait
 
 
 def monte_carlo(
@@ -51,11 +51,14 @@ def monte_carlo(
     family = Family.of(task, [tuple(prefix) for prefix in prefixes])
     returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # behind a response that is over comes nothing
     parts, done = list(_parts(task, prefixes, samples)), 0
+    total = sum(len(some) * (part.stop - part.start) for some, part in parts)
     for some, part in parts:
+        if progress is not None:
+            progress(done, total, "continuations")
         _fill(returns[:, part], task, family, some, part)
         done += len(some) * (part.stop - part.start)
-        if progress is not None:
-            progress(done, sum(len(one) * (rows.stop - rows.start) for one, rows in parts), "continuations")
+    if progress is not None:
+        progress(done, total, "continuations")
     return [sample_mean(row, task.objective) for row in returns]
 
 
@@ -178,7 +181,7 @@ def _returns_to_go(task: _Task, written: Written) -> Tensor:
     returns = torch.zeros(written.tokens.shape, dtype=torch.float64)
     rows = (~written.known).nonzero()[:, 0]
     rows = rows[written.lengths[rows].argsort()]  # of like lengths together, so that little padding is read
-    for some in rows.split(SCORED_AT_ONCE):
+    for some in rows.split(max(1, SCORED_AT_ONCE // (len(task.ids) + task.horizon))):
         if task.stop is not None and task.stop.is_set():
             raise Stopped
         lengths, width = written.lengths[some].cpu(), int(written.lengths[some].max())
