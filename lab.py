@@ -4,6 +4,7 @@
     python lab.py setup              make the environment and install, no more
     python lab.py test               install what the tests need, then run all of them
     python lab.py doctor             say what is in place and what is missing
+    python lab.py doctor --workshop  the day before: run the tour and open JupyterLab too, without a screen
     python lab.py proof [NAME ...]   run the long measurements and write docs/proof.md
 
 An environment that already has what is needed is used as it is; otherwise everything goes into
@@ -330,8 +331,8 @@ def test(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Say what is in place and what is missing."""
-    return run(ready_python(options), "-m", "rllab", "doctor")
+    """Say what is in place and what is missing; the day before a workshop, run the tour as well."""
+    return run(ready_python(options), "-m", "rllab", "doctor", *options.workshop)
 
 
 def proof(options: argparse.Namespace) -> int:
@@ -351,9 +352,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("names", nargs="*", metavar="NAME", help="proof: which measurements to run; all, if none is named")
     add("--wheelhouse", metavar="DIR", help="install from this folder of wheels, without a network")
     add("--torch-index", metavar="URL", help="the package index that torch comes from")
+    add("--workshop", action="append_const", const="--workshop", default=[], help="doctor: run the tour too")
     options = parser.parse_args(arguments)
-    if options.names and options.command != "proof":
-        parser.error(f"{options.command} takes no names: {' '.join(options.names)}")
+    stray = (options.command != "proof") * options.names + (options.command != "doctor") * options.workshop
+    if stray:
+        parser.error(f"{options.command} takes no names or options such as {' '.join(stray)}")
     return options
 
 

@@ -67,7 +67,7 @@ class Seat:
     @property
     def mib(self) -> float:
         """Return the memory that this kernel has for itself, in MiB."""
-        return float(psutil.Process(self.manager.provisioner.pid).memory_full_info().uss) / MIB
+        return float(psutil.Process(getattr(self.manager.provisioner, "pid", None)).memory_full_info().uss) / MIB
 
     def close(self) -> None:
         """End the kernel."""

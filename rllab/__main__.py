@@ -31,15 +31,19 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
         yield show
 
 
-def doctor(_: argparse.Namespace) -> int:
+def doctor(options: argparse.Namespace) -> int:
     """Say what is in place and what is missing."""
     from rllab.doctor import main as report
 
+    if options.workshop:
+        from rllab.rehearsal import workshop
+
+        return report(workshop, strict=True)
     return report()
 
 
 def build(options: argparse.Namespace) -> int:
-    """Make a world's models from its grammar."""
+    """Make a world's models from its grammar, or measure the checkup's healthy ranges."""
     from rllab.build import build as make
 
     with progress_bar() as progress:
@@ -100,15 +104,20 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_doctor(looking: argparse.ArgumentParser) -> None:
+    looking.add_argument("--workshop", action="store_true", help="run the tour too; status 1 if something is missing")
+    looking.set_defaults(run=doctor)
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the commands."""
     top = argparse.ArgumentParser(
         prog="python -m rllab", description="See, build and fetch what the lab runs on, and train."
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("doctor", help=doctor.__doc__).set_defaults(run=doctor)
+    _add_doctor(commands.add_parser("doctor", help=doctor.__doc__))
     making = commands.add_parser("build", help=build.__doc__)
-    making.add_argument("world", help="micro or tales")
+    making.add_argument("world", help="micro, tales or checkup")
     making.set_defaults(run=build)
     fetching = commands.add_parser("fetch", help=fetch.__doc__)
     fetching.add_argument("model", help="smollm2, or a hub id such as owner/name")

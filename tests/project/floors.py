@@ -26,6 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"plots"},
             {"widgets"},
             {"doctor"},
+            {"rehearsal"},
             {"__main__"},
         ),
     )
