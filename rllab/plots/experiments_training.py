@@ -1,11 +1,14 @@
-"""The figures of the experiments on training: length (X11), entropy (X12), PPO's clip (X14), temperature (X15)."""
+"""The figures of the experiments on training.
+
+Length (X11), entropy (X12), PPO's clip (X14), temperature (X15), the critic (X17), details left out (X18).
+"""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
-from rllab.experiments import x11, x12, x14, x15
+from rllab.experiments import x11, x12, x14, x15, x17, x18
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
 from rllab.plots.theme import colour, figure
@@ -201,3 +204,43 @@ def first_epoch_ratio(result: x15.Result) -> Picture:
         f"ratio is {fixed(worst.ratio)} before anything was learned; scored alike it is 1 and nothing is clipped."
     )
     return Picture(drawn, words, "tokens clipped in the first epoch by temperature", worst.clipped)
+
+
+def explained_by_position(result: x17.Result) -> Picture:
+    """Draw how much of the variance of the return each critic explains, by quarter of the text, mean over seeds."""
+    quarters, series, overall = list(range(1, x17.QUARTERS + 1)), [], []
+    for arm, role in zip(x17.ARMS, ("value", "edge", "down", "policy"), strict=True):
+        own = result.of(arm)
+        means = [statistics.fmean(column) for column in zip(*(one.explained for one in own), strict=True)]
+        overall.append(statistics.fmean(one.overall for one in own))
+        series.append(Series(arm, quarters, means, role))
+    x = Axis("quarter of the text", stops=quarters)
+    drawn = lines(series, x=x, y=Axis("explained variance, fresh texts"))
+    first, last = series[0].y[0], max(series[0].y)
+    words = (
+        f"The fitted critic explains {fixed(first)} of the variance in the first quarter and up to {fixed(last)} later "
+        f"on. With a value believed in after the end it explains {fixed(overall[2])} in all instead of "
+        f"{fixed(overall[0])}, without learning {fixed(overall[1])}; padding in the fit changes little here "
+        f"({fixed(overall[3])}), because nothing before the end looks at what stands after it."
+    )
+    return Picture(drawn, words, "explained variance by position in the text", last - first)
+
+
+def details_left_out(result: x18.Result) -> Picture:
+    """Draw, for each detail, how many times as large the number that betrays its absence is without it."""
+    pairs = [result.means(switch.name) for switch in x18.SWITCHES]
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [f"{switch.name}: {switch.number}" for switch in x18.SWITCHES],
+        "x": [without / max(kept, 1e-3) for kept, without in pairs],
+        "text": [f"{fixed(kept)} → {fixed(without)}" for kept, without in pairs],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": colour("down")},
+    }
+    layout = {"height": HEIGHT, "xaxis": {"type": "log"}, "yaxis": {"autorange": "reversed"}, "margin": {"r": 90}}
+    drawn = figure([bars], x="times as large when left out (log)", y="", layout=layout)
+    seeds = len(result.of(x18.SWITCHES[0].name))
+    words = f"Mean of {seeds} seeds; each number moves the same way on every one of them when its detail is left out."
+    return Picture(drawn, words, "six details, with and without")
