@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from rllab.errors import Stopped
+from rllab.experiments.cost import WORDS
 from rllab.generation import Progress
 
-WORDS = 4
 ARMS = ("terminal", "reward-to-go", "own token")
 
 

@@ -11,20 +11,17 @@ and 0 once the text is over.
 
 from __future__ import annotations
 
-import statistics
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rllab.errors import Stopped
-from rllab.experiments.x01 import WORDS
+from rllab.experiments.cost import Credit, Search, texts_needed
 from rllab.generation import Progress
 from rllab.shaping import potential_shaping
 
-BATCH, GOAL = 16, 0.5
+GOAL = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,8 +56,8 @@ class Result:
         return next(arm.texts for arm in self.arms if arm.name == name)
 
 
-RATES = tuple(2.0**power for power in range(7))
-FAST, WORKSHOP = Size(4, 11, RATES, 6_000), Size(6, 31, RATES, 60_000)
+RATES = tuple(2.0**power for power in range(-2, 3))
+FAST, WORKSHOP = Size(5, 11, RATES, 20_000), Size(6, 31, RATES, 60_000)
 
 
 def run(size: Size, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Result:
@@ -69,10 +66,9 @@ def run(size: Size, *, stop: threading.Event | None = None, progress: Progress |
     for number, name in enumerate(CREDIT_OF):
         if progress is not None:
             progress(number, len(CREDIT_OF), name)
-        needed = _texts_needed(CREDIT_OF[name], size, stop=stop).tolist()
-        medians = {rate: statistics.median(row) for rate, row in zip(size.rates, needed, strict=True)}
-        best = min(size.rates, key=lambda rate: (medians[rate], rate))
-        arms.append(Arm(name, float(medians[best]), best, tuple(needed[size.rates.index(best)])))
+        search = Search(size.rates, size.seeds, size.cap)
+        found = texts_needed(CREDIT_OF[name], _learned, length=size.length, search=search, seed=size.length, stop=stop)
+        arms.append(Arm(name, found.texts, found.rate, found.by_seed))
     return Result(tuple(arms), shift_error(size.length))
 
 
@@ -95,28 +91,9 @@ def shift_error(length: int) -> float:
     return float((shaped - plain + potentials_of(right)[:, 0]).abs().max())
 
 
-def _texts_needed(credit_of: Callable[[Tensor], Tensor], size: Size, *, stop: threading.Event | None) -> Tensor:
-    """Return the texts seen until the goal is reached, (rates, seeds) long; all runs go on side by side."""
-    generator = torch.Generator().manual_seed(size.length)
-    runs = len(size.rates) * size.seeds
-    rate = torch.tensor(size.rates).repeat_interleave(size.seeds)[:, None, None]
-    logits, needed = torch.zeros(runs, size.length, WORDS), torch.full((runs,), size.cap)
-    learning = torch.ones(runs, dtype=torch.bool)
-    for texts in range(BATCH, size.cap + 1, BATCH):
-        if stop is not None and stop.is_set():
-            raise Stopped
-        rows = learning.nonzero()[:, 0]
-        probs = logits[rows].softmax(dim=2)
-        drawn = torch.rand(len(rows), BATCH, size.length, 1, generator=generator)
-        tokens = (drawn > probs.cumsum(dim=2)[:, None, :, :-1]).sum(dim=3)  # (R, B, T)
-        credit = torch.vmap(credit_of)((tokens == 0).float())
-        steps = torch.stack([(credit * (tokens == word)).mean(dim=1) for word in range(WORDS)], dim=2)
-        logits[rows] += rate[rows] * (steps - probs * credit.mean(dim=1)[..., None])
-        done = rows[logits[rows].softmax(dim=2)[..., 0].prod(dim=1) >= GOAL]
-        needed[done], learning[done] = texts, False
-        if not bool(learning.any()):
-            break
-    return needed.reshape(len(size.rates), size.seeds)
+def _learned(chance: Tensor) -> Tensor:
+    """Tell of each run whether the right text is as likely as not; chance: (R, T) of the right words."""
+    return chance.prod(dim=1) >= GOAL
 
 
 def _score_at_end(right: Tensor) -> Tensor:
@@ -135,7 +112,7 @@ def _bonus(right: Tensor) -> Tensor:
     return potentials_of(right).diff(dim=1)
 
 
-CREDIT_OF: dict[str, Callable[[Tensor], Tensor]] = {
+CREDIT_OF: dict[str, Credit] = {
     "sparse": lambda right: _to_go(_score_at_end(right)),
     "shaped, whole return": lambda right: _to_go(shaped_rewards(right)),
     "shaped, one step": shaped_rewards,
