@@ -45,7 +45,8 @@ def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> go.Figure
         labels.append(EndLabel("learned", last_number(ways.learned), "value"))
     if ways.exact:
         line = curve(ways.exact, name="V exact", role="ink")
-        traces.append(line | {"mode": "lines", "line": {"color": colour("ink"), "width": 2, "dash": "dot"}})
+        mode = "lines" if len(ways.exact) > 1 else "markers"  # a line needs two states to be seen
+        traces.append(line | {"mode": mode, "line": {"color": colour("ink"), "width": 2, "dash": "dot"}})
         labels.append(EndLabel("exact", last_number(ways.exact), "ink"))
     layout = over_states(tokens, selected, numbers, labels)
     return figure(traces, x="state: the text up to and with this token", y="V (reward)", layout=layout)

@@ -97,7 +97,8 @@ class BlamePanel(Panel):
             return (self.game.verdict.reason,)
         count, score = len(self.game.tokens), fixed(self.game.score)
         if self.game.timing == "eos":
-            return (f"The text scores {score}, paid at its end: any of {count} tokens may have spoilt it.",)
+            before = f"It scored {fixed(self.game.good_score)} before"
+            return (f"The text scores {score}, paid at its end. {before}: any of {count} tokens may have spoilt it.",)
         return (f"The same {score}, paid in {sum(1 for pay in self.game.paid if pay)} parts: look where it is low.",)
 
     def _game(self) -> BlameGame:

@@ -170,7 +170,7 @@ class ValuePanel(Panel):
         states = [stepper.prefix_ids[:t] for t in range(len(stepper.steps) + 1)]
         exact = tuple(tree.V(state) for state in states) if tree is not None else ()
         fresh = self.sampled.line == stepper.prefix_ids
-        return Known(learned, self.sampled.values if fresh else (), exact)
+        return Known(learned, self.sampled.values if fresh else (), exact, over=stepper.done)
 
     def _words(self, known: Known) -> Words:
         found = self.sampled

@@ -25,6 +25,7 @@ class Known:
     learned: tuple[float, ...]
     sampled: tuple[Estimate, ...]
     exact: tuple[float, ...]
+    over: bool  # the last of the states lies behind the end
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -44,12 +45,16 @@ class Known:
 
     @property
     def changes(self) -> list[float]:
-        """Return by how much each token moved V, as written; not a number where V is not known."""
+        """Return by how much each token moved V, as written; not a number where V is not known.
+
+        Nor for a token that ends the response: behind it V is 0 whatever was earned, and that fall is no fault of it.
+        """
         values = self.best[1]
-        return [
+        moved = [
             written(written(after) - written(before)) if _both(before, after) else math.nan
             for before, after in itertools.pairwise(values)
         ]
+        return [*moved[:-1], math.nan] if self.over and moved else moved
 
     def written_change(self, at: int) -> str:
         """Return a token's change of V for its chip."""

@@ -176,3 +176,12 @@ def test_an_ended_response_has_no_learned_value_at_its_end(micro: World) -> None
     assert drawn["V learned"][-1] is None
     assert drawn["V exact"][-1] == 0.0
     assert not math.isnan(exact(micro, micro.prompts[0]).J)
+
+
+def test_the_token_that_ends_a_response_is_not_blamed_for_the_end(panel: ValuePanel) -> None:
+    assert all(item["n"] != "\u2013" for item in panel.component("strip")["items"])
+    panel.stepper.step(panel.stepper.world.policy.eos_id)
+    panel.refresh()
+    last = panel.component("strip")["items"][-1]
+    assert last["n"] == "\u2013"
+    assert not last.get("i")
