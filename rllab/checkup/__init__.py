@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rllab.checkup.contradictions import CONTRADICTIONS
 from rllab.checkup.curves import Curves, Finding
@@ -31,7 +33,12 @@ def diagnose(history: Sequence[UpdateRecord]) -> list[Finding]:
         return []
     curves = Curves(history)
     found = [finding for pattern in (*CONTRADICTIONS, *TRENDS) if (finding := pattern(curves)) is not None]
-    return sorted(found, key=lambda finding: GRAVITY[finding.severity])
+    return [_typeset(finding) for finding in sorted(found, key=lambda finding: GRAVITY[finding.severity])]
+
+
+def _typeset(finding: Finding) -> Finding:
+    """Write numbers with a true minus sign."""
+    return replace(finding, seen=re.sub(r"(?<!\w)-(?=\d)", "\u2212", finding.seen))
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -40,17 +40,22 @@ class Beside:
 
 
 def training_curves(
-    history: Sequence[Mapping[str, float]], curves: Sequence[Curve], *, y: str, beside: Sequence[Beside] = ()
+    history: Sequence[Mapping[str, float]],
+    curves: Sequence[Curve],
+    *,
+    y: str,
+    beside: Sequence[Beside] = (),
+    least: float = 1e-6,
 ) -> go.Figure:
     """Draw some metrics of a run, `history` being the metrics of update 1, 2, ...; other runs are thin and dotted.
 
-    A metric that an update lacks, or that is no number there, is a gap in the line.
+    A metric that an update lacks, or that is no number there, is a gap in the line. The y axis spans `least` or more.
     """
     kept = decimated(len(history))
     lines = {curve: [history[at].get(curve.metric, math.nan) for at in kept] for curve in curves}
     others = [(run, curve, _numbers(run, curve)) for run in beside for curve in curves]
     whole = [*lines.values(), *(values for _, _, values in others)]
-    low, high = span([value for values in whole for value in values], least=1e-6)
+    low, high = span([value for values in whole for value in values], least=least)
     labels = [EndLabel(curve.label, _last(values), curve.role) for curve, values in lines.items()]
     labels += [EndLabel(run.name, _last(values), curve.role) for run, curve, values in others]
     ends = end_labels(labels if len(labels) > 1 else [], low=low, high=high, height=PLOT_HEIGHT)

@@ -17,6 +17,7 @@ from rllab.widgets.text import visible
 TWIN = "healthy "  # in front of a metric: the same of the run without the fault
 SCORE = "objective/scores"
 TOKENS = "tokens"
+NARROWEST = 0.1  # of an axis of shares or ratios: a flat line is no place for seven digits
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _sheet(sheet: Sheet, rows: Sequence[dict[str, float]], *, twin: bool) -> Com
     if twin:
         lines += [Curve(f"{TWIN}{one.metric}", f"healthy {one.label}", "dim", "dash") for one in sheet.curves]
     names = ", ".join(one.label for one in lines)
-    figure = training_curves(rows, lines, y=sheet.unit)
+    least = NARROWEST if sheet.unit in {"share", "ratio"} else 1e-6
+    figure = training_curves(rows, lines, y=sheet.unit, least=least)
     picture = chart(sheet.key, figure, f"{sheet.title} by update: {names}", height=180)
     about = definitions()[sheet.curves[-1].metric]
     title = heading(f"{sheet.key}-title", term(sheet.title, f"{about.definition} {about.formula}. {about.rule}"))
@@ -139,10 +141,10 @@ def token_table(case: Case, shown: int) -> Component:
         for at, token in enumerate(ids)
     ]
     paid = float(opened.scores.per_token[shown][rows.response_mask[shown]].sum())
-    end = "ended by itself" if bool(rows.ended[shown]) else "cut at the limit"
+    end = "it ended by itself" if bool(rows.ended[shown]) else "it was cut at the limit"
     said = (
         f"Update {case.trainer.index}: its score is {fixed(float(opened.scores.total[shown]), signed=True)}, its "
-        f"tokens were paid {fixed(paid, signed=True)} together; it {end}."
+        f"tokens were paid {fixed(paid, signed=True)} together; {end}."
     )
     heads = [Column("token"), *(Column(title, numeric=True) for title in kept), Column("trained")]
     prompt = f"{rows.prompts[shown]} \u2192 {rows.responses[shown]}"
@@ -160,10 +162,11 @@ def settings_words(case: Case) -> str:
     """Say what the run was asked to do, as far as it matters here."""
     config, algorithm = case.trainer.config, case.trainer.algorithm
     groups = f" in groups of {config.samples_per_prompt}" if config.samples_per_prompt > 1 else ""
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     whiten = "weights whitened" if config.whiten and "whiten" in algorithm.fields else "weights not whitened"
     return (
         f"{algorithm.title} \u00b7 {config.batch_size} responses{groups} an update, in micro-batches of "
-        f"{config.micro_batch_size} \u00b7 {config.epochs} epochs \u00b7 {whiten} \u00b7 {config.reducer} \u00b7 KL "
+        f"{config.micro_batch_size} \u00b7 {epochs} \u00b7 {whiten} \u00b7 {config.reducer} \u00b7 KL "
         f"coefficient {plain(config.kl_coef)} in the {config.kl_place}"
     )
 

@@ -102,7 +102,11 @@ CASES: dict[str, tuple[Shape, str, str]] = {
         "note",
         "0.03",
     ),
-    "the critic explains less than a constant would": (lambda _: {"critic/vf_explained_var": -0.4}, "watch", "-0.40"),
+    "the critic explains less than a constant would": (
+        lambda _: {"critic/vf_explained_var": -0.4},
+        "watch",
+        "\u22120.40",
+    ),
     "entropy has collapsed": (
         lambda k: dict.fromkeys(("objective/entropy", "objective/entropy_sampled"), 1.4 if k < 10 else 0.05),
         "ill",
