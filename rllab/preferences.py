@@ -80,7 +80,10 @@ def load_pairs(path: str | Path) -> list[Pair]:
 
 
 def save_pairs(path: str | Path, pairs: Iterable[Pair]) -> None:
-    """Write pairs as JSON lines, all or nothing."""
+    """Write pairs as JSON lines, all or nothing.
+
+    TRL joins prompt and response as they stand: who trains a word-level model there puts a space before responses.
+    """
     write_atomically(Path(path), "".join(line_of_pair(pair) for pair in pairs))
 
 
