@@ -65,7 +65,7 @@ def test_a_small_step_does_what_the_straight_line_foretells_and_a_large_one_does
         moved = max(abs(one - two) for one, two in zip(after, before, strict=True))
         missed = max(abs(one - two) for one, two in zip(after, foretold, strict=True))
         assert (missed < 0.1 * moved) == straight
-    assert draw(5.0).outcome > draw(1.0).outcome > 0
+    assert float(draw(5.0).outcome) > float(draw(1.0).outcome) > 0
 
 
 def test_the_quietest_honest_estimator_is_named_and_a_biased_one_is_not() -> None:
