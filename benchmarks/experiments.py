@@ -1,0 +1,121 @@
+"""The recorded runs of the experiments on credit and over-optimisation keep their claims.
+
+Nothing is trained here: the records in data/runs/ are read, each made by `python -m rllab.experiments NAME` at workshop
+size, and what they hold is compared with the targets. `pytest tests/experiments` runs the fast sizes.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from benchmarks.result import Result
+from rllab.experiments import x01, x02, x04, x07, x08, x20
+from rllab.experiments.recorded import recorded, recorded_result
+
+FROM = 32  # tokens, beyond which the texts needed are in proportion to the length
+TARGET = (
+    "X1: slope of noise-to-signal in T 1, 1, 0 (±0.1; ±0.02 for own token), reward-to-go at half the level; X2: slope "
+    "of the texts needed beyond 32 tokens 1, 1, 0 (±0.2; ±0.1); X4: shaping with whole returns no gain, one step at "
+    "most 0.4 of sparse; X7: one maximum of gold under extreme errors and none under Gaussian ones, on 5 of 5 seeds; "
+    "X8: one maximum in at least 95% of runs, the proxy rising in all, the peak later with 10,000 pairs than with 100 "
+    "(95% interval above 0); X20: honest gold rises, the easy judge's rises and falls, sooner when each token is paid. "
+    "In brackets the curriculum's figures"
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One experiment: what was found, whether that is what was claimed, and when it was recorded on how many seeds."""
+
+    name: str
+    found: str
+    holds: bool
+    seeds: str
+    date: str
+
+
+def measure() -> Result:
+    """Read the records and check each claim."""
+    checks = [_check(name, check) for name, check in CHECKS.items()]
+    figure = "; ".join(f"{one.name} ({one.seeds}, recorded {one.date}): {one.found}" for one in checks)
+    claim = "The recorded experiments on credit and over-optimisation have their signatures (read from data/runs/)"
+    passed = all(one.holds for one in checks)
+    return Result(claim, TARGET, figure, passed=passed, details={"checks": [asdict(one) for one in checks]})
+
+
+def _check(name: str, check: Callable[[], tuple[str, bool, str]]) -> Check:
+    found, holds, seeds = check()
+    return Check(name.upper(), found, holds, seeds, recorded(name)["date"])
+
+
+def _noise() -> tuple[str, bool, str]:
+    result: x01.Result = recorded_result(x01)
+    terminal, to_go, own = (result.slope(arm) for arm in x01.ARMS)
+    level = result.level("reward-to-go") / result.level("terminal")
+    holds = max(abs(terminal - 1), abs(to_go - 1)) < 0.1 and abs(own) < 0.02 and 0.45 < level < 0.56
+    found = f"slopes {terminal:.2f}, {to_go:.2f}, {own:.2f}, reward-to-go at {level:.2f} of the level"
+    return found, holds, f"{recorded('x01')['size']['draws']:,} gradients a length"
+
+
+def _samples() -> tuple[str, bool, str]:
+    result: x02.Result = recorded_result(x02)
+    terminal, to_go, own = (result.slope(arm, beyond=FROM) for arm in x01.ARMS)
+    holds = max(abs(terminal - 1), abs(to_go - 1)) < 0.2 and abs(own) < 0.1
+    ends = [f"{result.texts(arm, 512):,.0f}" for arm in x01.ARMS]
+    found = f"slopes {terminal:.2f}, {to_go:.2f}, {own:.2f}; texts at 512 tokens {', '.join(ends)} (2,896, 1,920, 64)"
+    return found, holds, f"{len(result.costs[0].by_seed)} seeds"
+
+
+def _shaping() -> tuple[str, bool, str]:
+    result: x04.Result = recorded_result(x04)
+    sparse, whole, step, bonus = (result.texts(arm.name) for arm in result.arms)
+    holds = whole > 0.7 * sparse and step < 0.4 * sparse and result.shift_error < 1e-10
+    found = f"texts {sparse:,.0f} sparse, {whole:,.0f} whole return, {step:,.0f} one step, {bonus:,.0f} bonus"
+    return f"{found} (7,600, 11,008, 544, 320)", holds, f"{len(result.arms[0].by_seed)} seeds"
+
+
+def _best_of_n() -> tuple[str, bool, str]:
+    result: x07.Result = recorded_result(x07)
+    humps = [sum(one.humps for one in result.of(kind)) for kind in ("heavy tails", "keyword stuffing")]
+    turns, seeds = sum(one.turns for one in result.of("gaussian")), len(result.of("gaussian"))
+    tails = result.of("heavy tails")
+    top, end = (statistics.fmean(pick(one.gold) for one in tails) for pick in (max, lambda gold: gold[-1]))
+    holds = humps == [seeds, seeds] and turns == 0 and all(one.rises for one in result.curves)
+    found = f"one maximum on {humps[0]} and {humps[1]} of {seeds}, Gaussian {turns}; heavy tails gold {top:.2f} to "
+    return f"{found}{end:.2f} (0.87 to 0.21)", holds and seeds >= 5, f"{seeds} seeds"
+
+
+def _learned_reward() -> tuple[str, bool, str]:
+    result: x08.Result = recorded_result(x08)
+    humps, rises = (sum(getattr(one, name) for one in result.curves) for name in ("humps", "rises"))
+    off, low, high = result.put_off(100, 10_000)
+    count, seeds = len(result.curves), len(result.of(100))
+    positive = all(fit.alpha > 0 and fit.beta > 0 for fit in result.fits)
+    peaks = ", ".join(f"{statistics.fmean(result.peak_kl(pairs)):.1f}" for pairs in (100, 1_000, 10_000))
+    found = f"one maximum in {humps} of {count} runs, proxy rising in {rises}; peaks at {peaks} nats (3.7, 4.0, 6.4), "
+    found += f"put off by {off:.1f} (95% {low:.2f} to {high:.1f})"
+    return found, humps >= 0.95 * count and rises == count and low > 0 and positive and seeds >= 5, f"{seeds} seeds"
+
+
+def _two_by_two() -> tuple[str, bool, str]:
+    result: x20.Result = recorded_result(x20)
+    honest = [arm for timing in x20.TIMINGS for arm in result.of("honest", timing)]
+    late, soon = (result.of("easy to please", timing) for timing in x20.TIMINGS)
+    sooner = sum(one.lost < two.lost for one, two in zip(soon, late, strict=True))
+    fine, fallen = all(arm.gain > 8 and arm.fall < 0.5 for arm in honest), all(arm.fall > 4 for arm in [*late, *soon])
+    ends = [statistics.fmean(arm.gold[-1] for arm in arms) for arms in (honest, late, soon)]
+    found = f"gold {honest[0].gold[0]:.1f} at the start, in the end {ends[0]:.1f} honest, {ends[1]:.1f} easy, "
+    found += f"{ends[2]:.1f} easy at each token, lost sooner on {sooner} of {len(soon)}"
+    return found, fine and fallen and sooner == len(soon) >= 5, f"{len(soon)} seeds"
+
+
+CHECKS = {
+    "x01": _noise,
+    "x02": _samples,
+    "x04": _shaping,
+    "x07": _best_of_n,
+    "x08": _learned_reward,
+    "x20": _two_by_two,
+}
