@@ -56,10 +56,11 @@ def height_of(lanes: int) -> int:
 
 
 def _lane(strand: Strand, y: int, row: int, *, longest: int) -> dict[str, Any]:
-    """Return the states of one lane; where there is room each token is named, else the first alone."""
+    """Return the states of one lane; where there is room each one is named, else the first alone."""
     first = 0 if row == 0 else strand.at + 1
     names = ["prompt", *strand.tokens] if row == 0 else list(strand.tokens)
-    named = range(len(names)) if longest <= MOST_WORDS else range(1 if row or not names else 2)
+    roomy = longest <= MOST_WORDS
+    named = range(len(names) if roomy else 1)
     return {
         "type": "scatter",
         "mode": "lines+markers+text",
@@ -67,7 +68,7 @@ def _lane(strand: Strand, y: int, row: int, *, longest: int) -> dict[str, Any]:
         "x": [first + place for place in range(len(names))],
         "y": [y] * len(names),
         "text": [esc(name, limit=LONGEST) if place in named else "" for place, name in enumerate(names)],
-        "textposition": "top center",
+        "textposition": "top center" if roomy else "top right",
         "textfont": {"size": 12, "color": colour("ink")},
         "line": {"color": colour("edge"), "width": 1},
         "marker": {"color": colour("edge"), "size": 7},
