@@ -54,13 +54,14 @@ class Shelf:
         del self._runs[letter]
 
     def difference(self, letter: str, present: Trainer) -> str:
-        """Say what a kept run was asked otherwise than the present one."""
+        """Say what a kept run was asked otherwise than the present one, as the rest of a sentence about it."""
         kept = self.run(letter)
         if not present.history or not kept.history:
-            return "one of the two has no finished update yet"
+            return "cannot be compared before both have finished an update"
         asked = compare_runs([recorded(kept, name=letter), recorded(present)]).differences
         if asked:
-            return "; ".join(f"{name} {theirs} instead of {ours}" for name, (theirs, ours) in asked.items())
-        return (
-            "the same settings and seed" if kept.seed == present.seed else f"seed {kept.seed} instead of {present.seed}"
-        )
+            pairs = (f"{name}: {theirs}, here {ours}" for name, (theirs, ours) in asked.items())
+            return f"differs in {'; '.join(pairs)}"
+        if kept.seed != present.seed:
+            return f"has seed {kept.seed}, here {present.seed}"
+        return "has the same settings and seed"

@@ -57,7 +57,8 @@ def training_curves(
     whole = [*lines.values(), *(values for _, _, values in others)]
     low, high = span([value for values in whole for value in values], least=least)
     labels = [EndLabel(curve.label, _last(values), curve.role) for curve, values in lines.items()]
-    labels += [EndLabel(run.name, _last(values), curve.role) for run, curve, values in others]
+    labels += [EndLabel(run.name, _last(values), curve.role) for run, curve, values in others if curve is curves[0]]
+    high += 0.05 * len(labels) * (high - low) if beside else 0.0  # a name that is moved out of the axis is not drawn
     ends = end_labels(labels if len(labels) > 1 else [], low=low, high=high, height=PLOT_HEIGHT)
     longest = max(10, len(history), *(len(run.history) for run in beside))
     layout = {
@@ -80,7 +81,9 @@ def banded_curves(bands: Mapping[str, Band], roles: Sequence[str], *, y: str) ->
         shade = {"fill": "toself", "fillcolor": faded(role, 0.15), "line": {"width": 0}, "mode": "lines"}
         traces.append({"type": "scatter", "name": f"{esc(name)}, 95%", "hoverinfo": "skip"} | around | shade)
         traces.append(_trace(Curve(band.metric, name, role), band.updates, band.mean))
-    layout = {"height": BANDS_HEIGHT, "yaxis": {"range": [low, high], "nticks": 5}}
+    updates = max(len(band.updates) for band in bands.values())
+    ticks = {"tick0": 1, "dtick": max(1, round(updates / 8))}
+    layout = {"height": BANDS_HEIGHT, "xaxis": ticks, "yaxis": {"range": [low, high], "nticks": 5}}
     ends = end_labels(labels, low=low, high=high, height=BANDS_HEIGHT - 56.0)
     return figure(traces, x="update", y=y, layout=layout | ends)
 

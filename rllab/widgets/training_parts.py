@@ -60,7 +60,7 @@ def _kept(panel: RunPanel, letter: str) -> tuple[Component, ...]:
     return (
         row(
             f"kept-{key}",
-            note(f"kept-{key}-words", bold(letter), said, f" It has {panel.shelf.difference(letter, panel.trainer)}."),
+            note(f"kept-{key}-words", bold(letter), said, f" It {panel.shelf.difference(letter, panel.trainer)}."),
             button(f"go-{key}", f"Go on with {letter}", lambda: panel.go_on_with(letter), disabled=busy),
             button(f"drop-{key}", f"Drop {letter}", lambda: panel.drop(letter), disabled=busy),
         ),

@@ -106,7 +106,7 @@ def test_a_copy_beside_stays_and_its_curves_lie_under_the_run(panel: TrainingPan
     drawn = lines(panel, "score")
     assert drawn["A: reward model"] == pytest.approx(kept)
     assert drawn["reward model"] == pytest.approx(scores(panel.trainer))
-    assert "changed on the way no instead of from update 2" in words(panel, "kept-a-words")
+    assert "It differs in changed on the way: no, here from update 2" in words(panel, "kept-a-words")
     act(panel, "go-a")
     assert scores(panel.trainer) == kept
     assert lines(panel, "score")["A: reward model"] != pytest.approx(kept)  # they have changed places
@@ -128,12 +128,12 @@ def test_the_difference_of_two_runs_is_told(micro: World) -> None:
     with pytest.raises(LabError, match="kept are A, B, C, D"):
         shelf.run("E")
     other = Trainer(micro, "ppo", micro.config("ppo", batch_size=16), seed=1)
-    assert shelf.difference("A", other) == "one of the two has no finished update yet"
+    assert shelf.difference("A", other).startswith("cannot be compared")
     other.update()
-    assert shelf.difference("A", other) == "kl_coef 0.3 instead of 0.1"
+    assert shelf.difference("A", other) == "differs in kl_coef: 0.3, here 0.1"
     twin = Trainer(micro, "ppo", first.config, seed=1)
     twin.update()
-    assert shelf.difference("A", twin) == "seed 0 instead of 1"
+    assert shelf.difference("A", twin) == "has seed 0, here 1"
     shelf.drop("B")
     assert shelf.keep(twin) == "B"
 
