@@ -50,7 +50,7 @@ def groups(result: x05.Result, k: int = 4) -> Picture:
     ratio = next(one.ratio for one in result.groups if one.k == k)
     words = (
         f"With {k} samples the mean of the others costs {fixed(ratio)} times the variance, per sample, of the true "
-        f"mean, which nobody knows; {k} / {k - 1} is {fixed(k / (k - 1))}."
+        f"mean, which nobody knows. A rule of thumb says k / (k \u2212 1), here {fixed(k / (k - 1))}."
     )
     return Picture(drawn, words, "variance with leave-one-out by group size")
 
