@@ -30,8 +30,8 @@ class Candidate:
 
     @property
     def foretold(self) -> float:
-        """Return the probability that the predicted change of the log-prob leads to."""
-        return self.before * math.exp(min(self.predicted, 50.0))
+        """Return the probability that the predicted change of the log-prob leads to, at most 1."""
+        return self.before * math.exp(min(self.predicted, -math.log(self.before))) if self.before > 0 else 0.0
 
 
 def before_and_after(candidates: Sequence[Candidate]) -> go.Figure:
@@ -41,7 +41,7 @@ def before_and_after(candidates: Sequence[Candidate]) -> go.Figure:
         _bars("after", [one.after for one in candidates], colour("policy")),
         _ticks("foretold", [one.foretold for one in candidates]),
     ]
-    most = max(max(one.before, one.after, min(one.foretold, 1.0)) for one in candidates)
+    most = max(max(one.before, one.after, one.foretold) for one in candidates)
     layout = _layout(candidates) | {"yaxis": {"range": [0, 1.1 * most]}, "barmode": "group", "bargap": 0.3}
     return figure(traces, x="next token", y="probability", layout=layout)
 

@@ -31,7 +31,7 @@ def reading(seen: Examination, text: Text, state: int, decided: str) -> Words:
         bold(most.token),
         f" most: from {fixed(most.before, 3)} to ",
         bold(fixed(most.after, 3)),
-        f", where the gradient foretold {fixed(min(most.foretold, 1.0), 3)}; {passed}. ",
+        f", where the gradient foretold {fixed(most.foretold, 3)}; {passed}. ",
         *_own(seen, text, state),
         _straight(seen.agreement()),
     )
