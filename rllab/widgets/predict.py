@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from rllab.errors import LabError
 from rllab.exercises.prediction import Prediction
 from rllab.exercises.records import Verdict
 from rllab.jobs import ProgressFunction
@@ -43,7 +44,9 @@ class PredictPanel(Panel):
 
     def predict(self) -> None:
         """Keep the prediction; from now on Run is open."""
-        self.prediction.predict("" if self.answer is None else self.answer)
+        if self.answer is None:
+            raise LabError("prediction", "missing", "choose one, or write a number")
+        self.prediction.predict(self.answer)
 
     def run(self) -> None:
         """Run the experiment in the background, or stop it."""
@@ -84,10 +87,12 @@ class PredictPanel(Panel):
     def _controls(self) -> Component:
         held = self.prediction.unlocked
         words = "Stop" if self.busy else "Run"
+        # A number arrives when its box is left, with the very click on this button: it has to be live before.
+        unanswered = bool(self.prediction.options) and self.answer is None
         recorded = [button("recorded", "Show the recorded run", self.show_recorded, disabled=not held)]
         return row(
             "controls",
-            button("predict", "Keep prediction", self.predict, main=not held, disabled=held or self.answer is None),
+            button("predict", "Keep prediction", self.predict, main=not held, disabled=held or unanswered),
             button("run", words, self.run, main=held, disabled=not held),
             *(recorded if self.recorded is not None else []),
             button("again", "Predict again", self.again, disabled=not held or self.busy),

@@ -54,6 +54,19 @@ def test_run_opens_when_a_prediction_is_kept(asked: Prediction) -> None:
     assert asked.last.answer == "down"
 
 
+def test_a_number_may_arrive_with_the_click_that_keeps_it(tmp_path: Path) -> None:
+    asked = Prediction("size", "How large?", unit="nats", progress=Progress(tmp_path))
+    panel = PredictPanel("A size", asked, rises)
+    assert not panel.component("predict")["disabled"], "the box is left by the click itself"
+    panel.press("predict")
+    assert panel.component("alert")["text"] == "prediction is 'missing': choose one, or write a number"
+    assert not asked.unlocked
+    panel.set("answer", "2.5")
+    panel.press("predict")
+    assert asked.last.answer == 2.5
+    assert panel.component("predict")["disabled"]
+
+
 def test_the_outcome_is_compared_and_drawn(asked: Prediction) -> None:
     panel = PredictPanel("A curve", asked, rises)
     panel.set("answer", ["down"])
