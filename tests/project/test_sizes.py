@@ -22,9 +22,7 @@ TEACHING = {"exercises", "experiments", "classic", "clinic", "build"}
 # Rooms that only show what the others found.
 SHOWING = {"widgets", "plots"}
 # What may be longer, up to how many lines, and why. Keep it short.
-LONGER_FILES: dict[str, tuple[int, str]] = {
-    "lab.py": (275, "a bare Python runs it, so it is one file"),
-}
+LONGER_FILES: dict[str, tuple[int, str]] = {}
 LONGER_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}
 SCRIPTS = {".js", ".css"}
 
