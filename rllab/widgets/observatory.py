@@ -16,8 +16,10 @@ from rllab.plots.observatory import HEIGHT, compared, pressed
 from rllab.widgets.components import (
     Component,
     Option,
+    bold,
     button,
     columns,
+    finding,
     group,
     heading,
     note,
@@ -144,8 +146,9 @@ class ObservatoryPanel(Panel):
         parts = [group("pressed-group", *first)]
         if len(curves) > 1:
             parts.append(self._comparison())
-        choice = [radios("method", "Method", [Option(name, name) for name in curves], curve.method, self._look_at)]
-        return [*(choice if len(curves) > 1 else []), columns("pictures", *parts)]
+        options = [Option(name, name) for name in curves]
+        choice = row("choice", radios("method", "Method", options, curve.method, self._look_at))
+        return [*([choice] if len(curves) > 1 else []), columns("pictures", *parts)]
 
     def _comparison(self) -> Component:
         curves, name = self.observatory.curves, "gold" if self.gold_shown else "proxy"
@@ -171,8 +174,10 @@ class ObservatoryPanel(Panel):
         if not self.gold_shown:
             return ()
         found = first_hacked(curve)
-        words = note("hacked", hacked_words(found, curve.method))
-        return (words,) if found is None else (words, note("hacked-text", f"“{text_of(found[1])}”"))
+        words = hacked_words(found, curve.method)
+        if found is None:
+            return (note("hacked", words),)
+        return (finding("hacked", words, " “", bold(text_of(found[1])), "”"),)
 
     def _reading(self) -> Words:
         curve, world = self.curve, self.observatory.world

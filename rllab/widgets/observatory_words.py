@@ -88,10 +88,12 @@ def hacked_words(found: tuple[Point, Sample] | None, method: str) -> str:
     if found is None:
         return "No response so far that the proxy puts above all of the reference's while gold puts it well below."
     point, sample = found
+    where = (
+        f"{UNIT[method]} {point.step}, proxy {fixed(sample.proxy, signed=True)}, gold {fixed(sample.gold, signed=True)}"
+    )
     return (
-        f"First response that the proxy puts above all of the reference's while gold puts it a standard deviation "
-        f"below: {UNIT[method]} {point.step}, proxy {fixed(sample.proxy, signed=True)}, "
-        f"gold {fixed(sample.gold, signed=True)}."
+        "First hacked response, which the proxy puts above all of the reference's and gold a standard deviation below "
+        f"their mean ({where}):"
     )
 
 
