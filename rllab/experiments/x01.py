@@ -2,6 +2,9 @@
 
 A text of T tokens over K words; each position earns 1 for its target word. The signal is the true gradient, the
 noise what single texts scatter around it: noise-to-signal = tr Var(g) / |g|^2, the texts one needs to see through it.
+
+The targets, slopes of 1, 1 and 0 with reward-to-go at half the level, are met and known in closed form (`exact_ratio`).
+Not measured here is a network that shares its weights over positions: there it is the quotient of the arms that grows.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 - gaussian error: gold and proxy part by chance alone; choosing harder always helps a little more.
 - heavy tails: the proxy has rare, huge errors (Student's t with 3 degrees); the best of many is an error.
 - keyword stuffing: gold likes a word until it is said too often, the proxy counts it.
+
+The mean of the best of n is computed over all ways to draw n of the samples, so no n has noise of its own. Both laws of
+over-optimisation are fitted and reported; which one wins is not claimed. Under Gaussian error neither bends down.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 64 answers with known rewards, a reference that likes some more than others, and pairs drawn from it. RL is the exact
 tilt pi_ref exp(r / beta) of the fitted rewards, so what differs is the objective alone. `held back` adds the same
 pull towards zero reward to both: the two then agree, because a policy and its implicit reward are one thing.
+
+With 1,000 pairs the reward model closes more of the gap here than the targets say (J 0.73 of 0.92 where they have 0.36
+of 0.83), and DPO that nothing holds back does worse (J -1.6, at 5.4 nats): other tasks, the same order.
 """
 
 from __future__ import annotations
