@@ -7,6 +7,7 @@ import pytest
 
 from rllab.errors import Stopped
 from rllab.experiments import x03
+from rllab.experiments.recorded import recorded_result
 
 
 def check_signature(result: x03.Result) -> None:
@@ -36,6 +37,10 @@ def test_a_u_has_its_least_inside() -> None:
     assert not x03.is_u_shaped([1, 2, 3])
     assert not x03.is_u_shaped([3, 2, 1])
     assert not x03.is_u_shaped([3, 1, 2, 1.5])
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    check_signature(recorded_result(x03))
 
 
 def test_it_stops() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from rllab.errors import Stopped
 from rllab.experiments import x05
+from rllab.experiments.recorded import recorded_result
 
 
 def check_signature(result: x05.Result) -> None:
@@ -29,6 +30,10 @@ def check_signature(result: x05.Result) -> None:
 
 def test_baselines_change_the_variance_and_not_the_mean() -> None:
     check_signature(x05.run(x05.FAST))
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    check_signature(recorded_result(x05))
 
 
 def test_it_stops() -> None:

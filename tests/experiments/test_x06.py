@@ -7,6 +7,7 @@ import pytest
 
 from rllab.errors import Stopped
 from rllab.experiments import x06
+from rllab.experiments.recorded import recorded_result
 
 
 def check_signature(result: x06.Result) -> None:
@@ -24,6 +25,10 @@ def check_signature(result: x06.Result) -> None:
 
 def test_the_bound_is_met_by_many_answers_and_missed_by_few() -> None:
     check_signature(x06.run(x06.FAST))
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    check_signature(recorded_result(x06))
 
 
 def test_it_stops() -> None:

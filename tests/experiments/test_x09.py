@@ -7,6 +7,7 @@ import pytest
 
 from rllab.errors import Stopped
 from rllab.experiments import x09
+from rllab.experiments.recorded import recorded_result
 
 
 def check_signature(result: x09.Result) -> None:
@@ -27,6 +28,10 @@ def check_signature(result: x09.Result) -> None:
 
 def test_the_frontier_has_slope_beta_and_nothing_lies_above_it() -> None:
     check_signature(x09.run(x09.FAST))
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    check_signature(recorded_result(x09))
 
 
 def test_it_stops() -> None:

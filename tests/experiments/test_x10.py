@@ -6,6 +6,7 @@ import pytest
 
 from rllab.errors import Stopped
 from rllab.experiments import x10
+from rllab.experiments.recorded import recorded_result
 
 DEVIATIONS = {  # in units of the true KL
     ("k1", 0.1): 20.0,
@@ -31,6 +32,10 @@ def check_signature(result: x10.Result) -> None:
 
 def test_three_estimators_of_one_number_follow_three_gradients() -> None:
     check_signature(x10.run(x10.FAST))
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    check_signature(recorded_result(x10))
 
 
 def test_it_stops() -> None:
