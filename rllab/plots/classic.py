@@ -55,6 +55,7 @@ def _heat(values: list[list[float]], texts: list[list[str]]) -> dict[str, Any]:
         "z": values,
         "text": texts,
         "texttemplate": "%{text}",
+        "textfont": {"color": colour("ink")},
         "colorscale": [[0, faded("value", 0.04)], [1, faded("value", 0.55)]],
         "zmin": 0,
         "zmax": 1,

@@ -31,12 +31,18 @@ def maze_map(maze: Maze, trail: Sequence[int], show: str = "cells") -> Picture:
     texts = ["" if sign == "#" else "cheese" if sign == "C" else text for sign, text in zip(signs, shown, strict=True)]
     heights = [None if sign == "#" else value for sign, value in zip(signs, values.tolist(), strict=True)]
     tinted = heights if show == "values" else [None if one is None else 0.0 for one in heights]
-    traces = [_floor(maze, tinted, texts), _walk(maze, trail)]
+    traces = [_walls(maze), _floor(maze, tinted, texts), _walk(maze, trail)]
     hidden = {"showticklabels": False, "ticks": "", "showline": False, "showgrid": False}
     axes = {"xaxis": hidden, "yaxis": hidden | {"autorange": "reversed", "scaleanchor": "x"}}
-    walls = {"plot_bgcolor": faded("ink", 0.35)}
-    drawn = figure(traces, x="", y="", layout=axes | walls | {"height": HEIGHT})
+    drawn = figure(traces, x="", y="", layout=axes | {"height": HEIGHT})
     return Picture(drawn, MEANINGS[show], f"the maze, {SHOWS[show]} shown, the robot in state {trail[-1]}")
+
+
+def _walls(maze: Maze) -> dict[str, Any]:
+    """Draw the walls as full cells of one colour."""
+    rows = [[1.0 if sign == "#" else None for sign in line] for line in maze.rows]
+    solid = [[0, colour("edge")], [1, colour("edge")]]
+    return {"type": "heatmap", "z": rows, "colorscale": solid, "showscale": False, "hoverinfo": "skip"}
 
 
 def _floor(maze: Maze, heights: Sequence[float | None], texts: Sequence[str]) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def _floor(maze: Maze, heights: Sequence[float | None], texts: Sequence[str]) ->
         "z": rows,
         "text": [list(texts[at : at + width]) for at in range(0, len(texts), width)],
         "texttemplate": "%{text}",
+        "textfont": {"color": colour("ink"), "size": 13},
         "colorscale": [[0, faded("value", 0.05)], [1, faded("value", 0.5)]],
         "zmin": 0,
         "zmax": 1,

@@ -33,9 +33,11 @@ def test_the_map_shows_states_values_or_arrows(show: str) -> None:
     maze = Maze()
     *_, (_, values) = sweeps(maze)
     picture = maze_map(maze, [0, 1, 2], show)
-    written = [text for line in picture.figure.data[0].text for text in line]
+    written = [text for line in picture.figure.data[1].text for text in line]
     assert written[maze.cheese] == "cheese"
     assert written[6] == ""  # a wall
+    assert picture.figure.data[0].z[1][1] == 1
+    assert picture.figure.data[0].z[0][0] is None
     assert written[0] == {"cells": "0", "values": f"{values[0]:.2f}", "arrows": written[0]}[show]
     assert (written[0] in "\u2191\u2192\u2193\u2190") == (show == "arrows")
-    assert (picture.figure.data[1].x[-1], picture.figure.data[1].y[-1]) == (2, 0)
+    assert (picture.figure.data[2].x[-1], picture.figure.data[2].y[-1]) == (2, 0)
