@@ -70,19 +70,19 @@ def run(size: Size, *, stop: threading.Event | None = None, progress: ProgressFu
     """Measure values and gradients of k1, k2 and k3."""
     generator, values = torch.Generator().manual_seed(0), []
     for number, apart in enumerate(APART):
-        if stop is not None and stop.is_set():
-            raise Stopped
         if progress is not None:
             progress(number, len(APART), f"means {apart:g} apart")
-        values += _values(apart, torch.randn(size.samples, generator=generator, dtype=torch.float64))
+        values += _values(apart, torch.randn(size.samples, generator=generator, dtype=torch.float64), stop)
     return Result(tuple(values), tuple(_slope(name, generator.manual_seed(1)) for name in KL_ESTIMATORS))
 
 
-def _values(apart: float, drawn: Tensor) -> list[Value]:
+def _values(apart: float, drawn: Tensor, stop: threading.Event | None) -> list[Value]:
     """Compare estimators on samples of N(0, 1); the reference is N(apart, 1)."""
     true, logprobs, ref_logprobs = apart**2 / 2, -drawn.square() / 2, -(drawn - apart).square() / 2
     found = []
     for name, estimator in KL_ESTIMATORS.items():
+        if stop is not None and stop.is_set():
+            raise Stopped
         sample = estimator(logprobs, ref_logprobs) / true
         found.append(Value(name, apart, float(sample.mean()) - 1.0, float(sample.std())))
     return found
