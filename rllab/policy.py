@@ -192,9 +192,7 @@ class Policy:
         rows = getattr(self.model.config, "prompts", None)
         if rows is not None and ids not in [list(row) for row in rows]:
             known = ", ".join(repr(self.decode(row)) for row in rows)
-            raise LabError(
-                "prompt", prompt, f"this policy is a table with rows for {known} alone; choose one of them"
-            )
+            raise LabError("prompt", prompt, f"this policy is a table with rows for {known} alone; choose one of them")
 
     def _check_words(self, text: str, *, field: str) -> None:
         """Refuse words that a closed vocabulary does not have, and name its nearest ones."""
