@@ -1,8 +1,8 @@
 """Run everything that has to hold: `python lab.py test` installs what this needs and starts it.
 
 Fetching the real model (90 MB, once), linting, types, the tests, then the browser tests in a pytest process of
-their own (a live browser leaves an event loop behind that would break other tests). Tests without a browser share
-the cores. Every check runs even if one before failed.
+their own (a live browser leaves an event loop behind that would break other tests). Both share the cores, the browser
+tests file by file. Every check runs even if one before failed.
 """
 
 import os
@@ -16,12 +16,13 @@ from tests.browser import NoBrowserError, in_ci, ready_browser
 
 ROOT = Path(__file__).resolve().parent.parent
 E2E = "tests/e2e"
+SHARED = ["-n", str(min(4, os.cpu_count() or 1)), "--dist"]
 CHECKS = {
     "smollm2": ["rllab", "fetch", "smollm2"],
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy"],
-    "pytest": ["pytest", "-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal"],
-    "browser": ["pytest", E2E],
+    "pytest": ["pytest", *SHARED, "worksteal"],
+    "browser": ["pytest", E2E, *SHARED, "loadfile"],
 }
 
 

@@ -89,20 +89,22 @@ const CONTROLS = {
     const shown = make("output", "number");
     el.append(label, input, shown);
     let spec = null;
-    let moving = false;
+    let moved = false; // since the last answer: the hand knows better than a picture that was under way
     const stop = () => spec.options[Number(input.value)] ?? spec.options[0];
     const show = () => {
       write(shown, stop()[1]);
       put(input, "aria-valuetext", stop()[1]);
     };
-    const send = throttled(100, () => ctx.set(stop()[0]));
+    let unsent = false;
+    const send = throttled(100, () => {
+      unsent = false;
+      ctx.set(stop()[0]);
+    });
     input.addEventListener("input", () => {
-      moving = true;
+      moved = true;
+      unsent = true;
       show();
       send();
-    });
-    input.addEventListener("change", () => {
-      moving = false;
     });
     return {
       el,
@@ -115,11 +117,12 @@ const CONTROLS = {
         input.disabled = Boolean(spec.disabled);
         const width = Math.max(...spec.options.map((option) => option[1].length));
         shown.style.minWidth = `${width}ch`;
-        if (changed && !moving) input.value = String(spec.index);
+        if (changed && !moved) input.value = String(spec.index);
         show();
       },
       settle: () => {
-        if (moving) return;
+        if (unsent) return;
+        moved = false;
         input.value = String(spec.index);
         show();
       },

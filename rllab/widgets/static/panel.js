@@ -113,10 +113,21 @@ class PanelView {
     if (!this.pending.has(seq)) return;
     for (const [sent, key] of this.pending) {
       this.pending.delete(sent);
-      this.mounted.get(key)?.component.settle?.();
+      // an input that has been moved on since keeps what it says until that is answered too
+      if (![...this.pending.values()].includes(key)) this.mounted.get(key)?.component.settle?.();
       if (sent === seq) break;
     }
     if (!this.pending.size) this.say("");
+  }
+
+  /**
+   * Chromium forgets to style what was drawn in a size container while its cell was out of sight (content-visibility):
+   * axes without numbers. It remembers when the container is none for a moment.
+   */
+  styleAgain() {
+    this.root.style.containerType = "normal";
+    void this.root.offsetHeight; // without being asked for it the browser would not notice
+    this.root.style.containerType = "";
   }
 
   key(event) {
@@ -146,7 +157,10 @@ class PanelView {
     this.root.addEventListener("focusin", (event) => this.root.contains(event.relatedTarget) || probe());
     const theme = new MutationObserver(() => this.themed.forEach((draw) => draw()));
     theme.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name"] });
+    const seen = new IntersectionObserver((entries) => entries.at(-1).isIntersecting && this.styleAgain());
+    seen.observe(this.root);
     signal.addEventListener("abort", () => {
+      seen.disconnect();
       this.model.off("change", changed);
       this.model.off("comm_live_update", probe);
       theme.disconnect();
