@@ -19,7 +19,7 @@ CLAIM = "In a fresh clone `python lab.py` serves the tour with working widgets, 
 TEST_SECONDS = 900
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 IDLE = "Python 3 (ipykernel) | Idle"
-WIDGET = ".jp-OutputArea-output .jupyter-widgets"
+WIDGET = ".jp-OutputArea-output section.rllab"
 
 
 def measure() -> Result:
