@@ -36,8 +36,8 @@ def entropy_by_temperature(states: Mapping[str, Tensor], names: Mapping[int, str
         drawn = line_chart([curve, tangent, ceiling], Axes("temperature τ", "entropy H (nats)", around=0.0, mark=tau))
         best = int(pi.argmax())
         words = (
-            f"At τ = {tau:g} the likeliest token is “{names[best].strip()}” with {probability(float(pi[best]))}, and H = "
-            f"{fixed(here)} of at most {fixed(most)} nats. The dashed slope is Var(z)/τ³ = {fixed(slope)}."
+            f"At τ = {tau:g} the likeliest token is “{names[best].strip()}” with {probability(float(pi[best]))}, "
+            f"and H = {fixed(here)} of at most {fixed(most)} nats. The dashed slope is Var(z)/τ³ = {fixed(slope)}."
         )
         return Picture(drawn, words, "entropy over temperature, with its slope")
 
