@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ ACTIONS = 8
 SHIFTS = (0.0, 1.0, 2.0, 5.0)
 GROUPS = (2, 4, 8, 16)
 LISTED = 4  # the largest group whose 8^k batches are all listed
+BLOCK = 50_000  # batches that are worked on at once: Stop is asked about between blocks
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,10 @@ def run(size: Size, *, stop: threading.Event | None = None, progress: ProgressFu
     rewards = rewards - (probs * rewards).sum()  # level 0 under this policy, so that the shift is the level
     groups = []
     for number, k in enumerate(GROUPS):
-        if stop is not None and stop.is_set():
-            raise Stopped
         if progress is not None:
             progress(number, len(GROUPS), f"{k} samples")
-        groups.append(_group(probs, rewards, k, draws=size.draws, generator=generator))
+        blocks = [_all_batches(probs, k)] if k <= LISTED else _drawn(probs, k, size.draws, generator)
+        groups.append(_group(probs, rewards, k, blocks, stop))
     return Result(tuple(_shifted(probs, rewards, shift) for shift in SHIFTS), tuple(groups))
 
 
@@ -91,30 +91,41 @@ def _shifted(probs: Tensor, rewards: Tensor, shift: float) -> Shifted:
     truth = (probs * lifted) @ scores
     weight = probs * scores.square().sum(dim=1)
     found = [
-        _moments(probs, (lifted - baseline)[:, None] * scores, truth)
+        _moments([(probs, (lifted - baseline)[:, None] * scores)], truth)
         for baseline in (0.0, float((probs * lifted).sum()), float((weight * lifted).sum() / weight.sum()))
     ]
     (none, _), (mean, _), (best, _) = found
     return Shifted(shift, none, mean, best, bias=max(bias for _, bias in found))
 
 
-def _moments(chance: Tensor, gradients: Tensor, truth: Tensor) -> tuple[float, float]:
-    """Return the variance, summed over the logits, and |mean - truth| of gradients with their probabilities."""
-    mean = chance @ gradients
-    return float((chance @ (gradients - mean).square()).sum()), float((mean - truth).norm())
+def _moments(blocks: Iterable[tuple[Tensor, Tensor]], truth: Tensor) -> tuple[float, float]:
+    """Return the variance, summed over the logits, and |mean - truth| of blocks of (probabilities, gradients)."""
+    off, square = torch.zeros_like(truth), torch.zeros_like(truth)
+    for chance, gradients in blocks:
+        off += chance @ (gradients - truth)
+        square += chance @ (gradients - truth).square()
+    return float((square - off.square()).sum()), float(off.norm())
 
 
-def _group(probs: Tensor, rewards: Tensor, k: int, *, draws: int, generator: torch.Generator) -> Group:
-    """Measure leave-one-out with k samples."""
-    choose = _all_batches if k <= LISTED else _drawn(draws, generator)
-    batches, chance = choose(probs, k)  # (n, k), (n,)
-    index = torch.arange(len(batches)).repeat_interleave(k)
-    advantages = leave_one_out(rewards[batches].flatten(), index).reshape(batches.shape)
-    scores = _scores(probs)
-    gradients = (advantages[:, :, None] * scores[batches]).mean(dim=1)  # (n, A)
-    variance, bias = _moments(chance, gradients, (probs * rewards) @ scores)
+def _group(
+    probs: Tensor, rewards: Tensor, k: int, blocks: Iterable[tuple[Tensor, Tensor]], stop: threading.Event | None
+) -> Group:
+    """Measure leave-one-out with k samples on blocks of batches (n, k) and their probabilities (n,)."""
+    scores, count = _scores(probs), 0
+
+    def gradients() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal count
+        for batches, chance in blocks:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            count += len(batches)
+            index = torch.arange(len(batches)).repeat_interleave(k)
+            advantages = leave_one_out(rewards[batches].flatten(), index).reshape(batches.shape)
+            yield chance, (advantages[:, :, None] * scores[batches]).mean(dim=1)  # (n, A)
+
+    variance, bias = _moments(gradients(), (probs * rewards) @ scores)
     single = _shifted(probs, rewards, 0.0).mean
-    by_chance = 0.0 if k <= LISTED else (variance / len(batches)) ** 0.5
+    by_chance = 0.0 if k <= LISTED else (variance / count) ** 0.5
     return Group(k, variance * k, variance * k / single, bias, by_chance)
 
 
@@ -124,11 +135,9 @@ def _all_batches(probs: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return batches, probs[batches].prod(dim=1)
 
 
-def _drawn(draws: int, generator: torch.Generator) -> Callable[[Tensor, int], tuple[Tensor, Tensor]]:
-    """Return a chooser that draws batches, all of one weight."""
-
-    def choose(probs: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        batches = torch.multinomial(probs, draws * k, replacement=True, generator=generator).reshape(draws, k)
-        return batches, torch.full((draws,), 1 / draws, dtype=torch.float64)
-
-    return choose
+def _drawn(probs: Tensor, k: int, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw batches of k actions, block by block, all of one weight."""
+    for start in range(0, draws, BLOCK):
+        count = min(BLOCK, draws - start)
+        batches = torch.multinomial(probs, count * k, replacement=True, generator=generator).reshape(count, k)
+        yield batches, torch.full((count,), 1 / draws, dtype=torch.float64)

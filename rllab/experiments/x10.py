@@ -9,7 +9,6 @@ import threading
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from rllab.errors import Stopped
 from rllab.jobs import ProgressFunction
@@ -18,6 +17,7 @@ from rllab.stages import KL_ESTIMATORS
 
 APART = (0.1, 1.0)  # distance of the means; KL is half its square
 ACTIONS = 6
+BLOCK = 1_000_000  # samples that are worked on at once: Stop is asked about between blocks
 
 
 @dataclass(frozen=True)
@@ -72,20 +72,23 @@ def run(size: Size, *, stop: threading.Event | None = None, progress: ProgressFu
     for number, apart in enumerate(APART):
         if progress is not None:
             progress(number, len(APART), f"means {apart:g} apart")
-        values += _values(apart, torch.randn(size.samples, generator=generator, dtype=torch.float64), stop)
+        values += _values(apart, size.samples, generator, stop)
     return Result(tuple(values), tuple(_slope(name, generator.manual_seed(1)) for name in KL_ESTIMATORS))
 
 
-def _values(apart: float, drawn: Tensor, stop: threading.Event | None) -> list[Value]:
+def _values(apart: float, samples: int, generator: torch.Generator, stop: threading.Event | None) -> list[Value]:
     """Compare estimators on samples of N(0, 1); the reference is N(apart, 1)."""
-    true, logprobs, ref_logprobs = apart**2 / 2, -drawn.square() / 2, -(drawn - apart).square() / 2
-    found = []
-    for name, estimator in KL_ESTIMATORS.items():
+    true, off, square = apart**2 / 2, dict.fromkeys(KL_ESTIMATORS, 0.0), dict.fromkeys(KL_ESTIMATORS, 0.0)
+    for start in range(0, samples, BLOCK):
         if stop is not None and stop.is_set():
             raise Stopped
-        sample = estimator(logprobs, ref_logprobs) / true
-        found.append(Value(name, apart, float(sample.mean()) - 1.0, float(sample.std())))
-    return found
+        drawn = torch.randn(min(BLOCK, samples - start), generator=generator, dtype=torch.float64)
+        logprobs, ref_logprobs = -drawn.square() / 2, -(drawn - apart).square() / 2
+        for name, estimator in KL_ESTIMATORS.items():
+            error = estimator(logprobs, ref_logprobs) / true - 1.0
+            off[name] += float(error.sum()) / samples
+            square[name] += float(error.square().sum()) / samples
+    return [Value(name, apart, off[name], (square[name] - off[name] ** 2) ** 0.5) for name in KL_ESTIMATORS]
 
 
 def _slope(name: str, generator: torch.Generator) -> Slope:

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from rllab.errors import Stopped
 from rllab.experiments import x03, x05, x06, x09, x10
@@ -25,6 +26,12 @@ class Watch(threading.Event):
         now = time.thread_time()
         self.longest, self.last = max(self.longest, now - self.last), now
         return now - self.began > WATCHED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_step() -> None:
+    """Take one optimizer step: the first in a process loads torch's compiler, a second or more that is no work."""
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
 
 
 @pytest.mark.parametrize("experiment", [x03, x05, x06, x09, x10], ids=lambda one: one.__name__[-3:])
