@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import SOON
+
 jupyter_client = pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
@@ -50,8 +52,8 @@ def test_interrupting_an_idle_kernel_stops_the_job(kernel: tuple[Any, Any]) -> N
         assert value(client, "job.running") == "True"
         manager.interrupt_kernel()
         started = time.monotonic()
-        assert value(client, "job.wait(1), job.status.value") == "(True, 'stopped')"
-        assert time.monotonic() - started < 1.0
+        assert value(client, "job.wait(5), job.status.value") == "(True, 'stopped')"
+        assert time.monotonic() - started < SOON
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of one process")
@@ -63,4 +65,4 @@ def test_interrupting_a_busy_cell_stops_the_job_too(kernel: tuple[Any, Any]) -> 
     manager.interrupt_kernel()
     assert client.get_shell_msg(timeout=10)["content"]["ename"] == "KeyboardInterrupt"
     time.sleep(0.3)  # after an error the kernel throws away requests that arrive at once
-    assert value(client, "job.wait(1), job.status.value") == "(True, 'stopped')"
+    assert value(client, "job.wait(5), job.status.value") == "(True, 'stopped')"

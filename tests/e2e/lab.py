@@ -23,13 +23,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser import find_browser
 
@@ -41,6 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
+PATIENCE = 15_000  # milliseconds that an expectation waits: the tests share their cores
 BROWSER_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -105,6 +106,7 @@ def running_lab(folder: Path, *, environment: Mapping[str, str] | None = None) -
 @contextlib.contextmanager
 def running_browser() -> Iterator[Browser]:
     """Start a headless Chromium and close it afterwards."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), headless=True, args=list(BROWSER_FLAGS))
         try:
@@ -118,6 +120,14 @@ def write_notebook(path: Path, *cells: str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
+
+
+def expect_soon(read: Callable[[], object], expected: object, *, seconds: float = 10.0) -> None:
+    """Read again and again until it is what is expected; raise when it is not in the end."""
+    end = time.monotonic() + seconds
+    while (found := read()) != expected:
+        assert time.monotonic() < end, f"{found!r} is not {expected!r}"
+        time.sleep(0.05)
 
 
 @dataclass
@@ -177,6 +187,10 @@ class Notebook:
     def value(self, expression: str) -> Any:
         """Return the value of an expression that is made of literals."""
         return ast.literal_eval(self.python(expression))
+
+    def expect_value(self, expression: str, expected: object) -> None:
+        """Wait until an expression has this value in the kernel: the page sends what was done a moment later."""
+        expect_soon(lambda: self.value(expression), expected)
 
     def panel(self, title: str, *, nth: int = 0) -> Locator:
         """Return the panel with this title."""

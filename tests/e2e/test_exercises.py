@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, expect_soon, write_notebook
 
 SETUP = """
 import tempfile
@@ -100,8 +100,7 @@ def test_cards_are_ordered_checked_and_played_by_keyboard_alone(notebook: Notebo
     for at, name in enumerate(ORDER):
         carry(notebook, order, name, "ArrowRight")
         expect(place.locator(".card")).to_have_count(at + 1)
-    notebook.page.wait_for_timeout(300)
-    assert notebook.value("order.table.placement['order']") == ["state", "action", "score", "value", "update"]
+    notebook.expect_value("order.table.placement['order']", ["state", "action", "score", "value", "update"])
     carry(notebook, order, ORDER[4], "ArrowUp", "ArrowUp")
     order.get_by_role("button", name="Check").press("Enter")
     expect(order.locator(".reading")).to_contain_text("Not yet.")
@@ -149,19 +148,28 @@ def drag(notebook: Notebook, what: Locator, onto: Locator) -> None:
     mouse.up()
 
 
+def test_a_quick_hand_does_not_wait_for_the_kernel(notebook: Notebook, order: Locator) -> None:
+    notebook.python("__import__('asyncio').get_event_loop().call_later(0.1, __import__('time').sleep, 1.5)")
+    notebook.page.wait_for_timeout(200)  # the kernel sleeps now
+    for name in ORDER:
+        carry(notebook, order, name, "ArrowRight")
+    cards = order.get_by_role("group", name="In this order").locator(".card")
+    expect(cards).to_have_count(len(ORDER), timeout=500)  # on the page before the kernel has heard of it
+    notebook.expect_value("order.table.placement['order']", list(ORDER))
+    expect_soon(lambda: [one.get_attribute("data-card") for one in cards.all()], list(ORDER))
+
+
 def test_cards_are_dragged(notebook: Notebook, order: Locator) -> None:
     target = order.get_by_role("group", name="In this order")
     for at, name in enumerate(ORDER[:3]):
         drag(notebook, card(order, name), target)
         expect(target.locator(".card")).to_have_count(at + 1)
-    notebook.page.wait_for_timeout(300)
-    assert notebook.value("order.table.placement['order']") == ["state", "action", "score"]
+    notebook.expect_value("order.table.placement['order']", ["state", "action", "score"])
     drag(notebook, card(order, ORDER[0]), target)  # to the end of the same place
-    notebook.page.wait_for_timeout(300)
-    assert notebook.value("order.table.placement['order']") == ["action", "score", "state"]
+    notebook.expect_value("order.table.placement['order']", ["action", "score", "state"])
     drag(notebook, card(order, ORDER[1]), order.locator("h2"))  # let go outside: nothing happens
     notebook.page.wait_for_timeout(300)
-    assert notebook.value("order.table.placement['order']") == ["action", "score", "state"]
+    notebook.expect_value("order.table.placement['order']", ["action", "score", "state"])
 
 
 def test_a_click_on_a_card_and_on_a_place_moves_it(notebook: Notebook) -> None:
@@ -169,12 +177,10 @@ def test_a_click_on_a_card_and_on_a_place_moves_it(notebook: Notebook) -> None:
     maze.scroll_into_view_if_needed()
     card(maze, "robot").click()
     maze.get_by_role("group", name="Agent", exact=True).click()
-    notebook.page.wait_for_timeout(300)
-    assert notebook.value("maze.table.placement['agent']") == ["robot"]
+    notebook.expect_value("maze.table.placement['agent']", ["robot"])
     card(maze, "map").click()
     maze.get_by_role("group", name="Agent", exact=True).locator(".card").click()  # onto a card: they change
-    notebook.page.wait_for_timeout(300)
-    assert notebook.value("maze.table.placement['agent']") == ["map"]
+    notebook.expect_value("maze.table.placement['agent']", ["map"])
     assert "robot" in notebook.value("maze.table.rows['tray']")
 
 
@@ -189,6 +195,27 @@ def test_every_listed_wrong_card_is_told_its_own_reason(notebook: Notebook) -> N
         maze.get_by_role("group", name=labels[place], exact=True).click()
         maze.get_by_role("button", name="Check").click()
         expect(maze.locator(".reading")).to_have_text(f"Not yet. {reason}")
+
+
+LEAST_CHECKED = """(box) => new Promise((done) => {
+  const inputs = [...box.querySelectorAll('input')];
+  for (const input of inputs) input.click();
+  let least = inputs.length;
+  const look = setInterval(() => (least = Math.min(least, inputs.filter((one) => one.checked).length)), 1);
+  setTimeout(() => clearInterval(look) || done(least), 1500);
+})"""
+
+
+def test_no_option_chosen_in_haste_is_taken_back(notebook: Notebook) -> None:
+    edits = notebook.panel(TITLES[3])
+    edits.scroll_into_view_if_needed()
+    notebook.python("(edits.attempt.reset(), edits._clear(), edits.refresh())")
+    expect(edits.get_by_role("checkbox", checked=True)).to_have_count(0)
+    notebook.python("__import__('asyncio').get_event_loop().call_later(0.1, __import__('time').sleep, 0.5)")
+    notebook.page.wait_for_timeout(200)  # the kernel sleeps now, and answers the four clicks one after the other
+    assert edits.locator(".choices").evaluate(LEAST_CHECKED) == 4
+    notebook.expect_value("sorted(edits.answer)", ["prompt", "seed", "temperature", "weights"])
+    notebook.python("(edits._clear(), edits.refresh())")
 
 
 def test_options_and_numbers_by_keyboard(notebook: Notebook) -> None:

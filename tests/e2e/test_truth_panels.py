@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, Theme, write_notebook
+from tests.e2e.lab import Notebook, Server, Theme, expect_soon, write_notebook
 
 CELLS = (
     "from rllab import load_world\nworld = load_world('micro')",
@@ -188,12 +188,12 @@ def test_gae_of_a_response_follows_lambda(notebook: Notebook, advantage: Locator
     for key, lam in (("Home", 0.0), ("End", 1.0)):
         slider.press(key)
         expect(advantage.locator("[data-key=lam]")).to_contain_text(f"{lam:g}")
-        notebook.page.wait_for_timeout(300)
-        assert notebook.value("advantage.lam") == lam
+        notebook.expect_value("advantage.lam", lam)
         made = "credit(advantage.group, advantage._values(advantage.group), gamma=1.0, lam=advantage.lam)"
         code = f"__import__('rllab.estimates.group', fromlist=['credit']).{made}.advantages[advantage.row].tolist()"
         tokens = chips(advantage).count()
-        assert lines(advantage, "credit")["GAE"] == pytest.approx(notebook.value(code)[:tokens], abs=0.0051)
+        expected = pytest.approx(notebook.value(code)[:tokens], abs=0.0051)
+        expect_soon(lambda: lines(advantage, "credit")["GAE"], expected)
 
 
 def test_the_exact_critic_needs_no_lambda(notebook: Notebook, advantage: Locator) -> None:
@@ -201,6 +201,7 @@ def test_the_exact_critic_needs_no_lambda(notebook: Notebook, advantage: Locator
     expect(advantage.locator(".badges")).to_have_text("exact")
     slider = advantage.get_by_role("slider", name="\u03bb")
     slider.press("Home")
+    notebook.expect_value("advantage.lam", 0.0)
     notebook.page.wait_for_timeout(300)
     drawn = lines(advantage, "credit")
     assert drawn["GAE"] == pytest.approx(drawn["TD error \u03b4"], abs=0.0051)

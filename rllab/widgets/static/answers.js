@@ -26,7 +26,7 @@ const ANSWERS = {
           write(option.children[1], item.text);
           drawMark(option, item.mark);
         });
-        check();
+        if (!ctx.waits()) check();
       },
       settle: check,
     };
@@ -59,7 +59,7 @@ class CardTable {
     this.el = make("div", "board", { role: "group" });
     this.cards = new Map();
     this.lifted = null; // { id, zone, at }: where the lifted card hovers, by number of the place
-    this.waiting = null; // the same, laid down and not yet confirmed
+    this.sent = []; // the same, laid down and not yet answered, oldest first: a quick hand lays several
     this.drag = null;
     this.el.addEventListener("keydown", (event) => this.key(event));
     this.el.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
@@ -70,7 +70,6 @@ class CardTable {
 
   update(spec) {
     this.spec = spec;
-    this.waiting = null;
     put(this.el, "aria-label", spec.label);
     this.el.dataset.mode = spec.mode;
     repeat(this.el, spec.zones, zoneElement, (zone, item) => {
@@ -82,19 +81,19 @@ class CardTable {
     this.draw();
   }
 
-  settle() {
-    this.waiting = null;
+  answered() {
+    this.sent.shift();
     this.draw();
   }
 
-  /** Return the cards of each place, the lifted one where it hovers. */
+  /** Return the cards of each place as the hand has laid them, whatever the kernel has heard of it. */
+  laid() {
+    return this.sent.reduce(carried, this.spec.zones.map((zone) => zone.cards));
+  }
+
+  /** Return the same with the lifted card where it hovers. */
   rows() {
-    const moved = this.lifted ?? this.waiting;
-    return this.spec.zones.map((zone, index) => {
-      const ids = zone.cards.filter((id) => id !== moved?.id);
-      if (moved?.zone === index) ids.splice(moved.at, 0, moved.id);
-      return ids;
-    });
+    return this.lifted ? carried(this.laid(), this.lifted) : this.laid();
   }
 
   draw() {
@@ -131,7 +130,7 @@ class CardTable {
   /** Let the lifted card hover over a place. */
   hover(zone, at) {
     const next = Math.max(0, Math.min(this.spec.zones.length - 1, zone));
-    const room = this.spec.zones[next].cards.filter((id) => id !== this.lifted.id).length;
+    const room = this.laid()[next].filter((id) => id !== this.lifted.id).length;
     const place = { id: this.lifted.id, zone: next, at: Math.max(0, Math.min(room, at)) };
     if (place.zone === this.lifted.zone && place.at === this.lifted.at) return;
     this.lifted = place;
@@ -140,17 +139,19 @@ class CardTable {
 
   lift(card) {
     const id = card.dataset.card;
-    const zone = this.spec.zones.findIndex((one) => one.cards.includes(id));
-    this.lifted = { id, zone, at: this.spec.zones[zone].cards.indexOf(id) };
+    const rows = this.laid();
+    const zone = rows.findIndex((ids) => ids.includes(id));
+    this.lifted = { id, zone, at: rows[zone].indexOf(id) };
     card.focus({ preventScroll: true });
     this.draw();
   }
 
   drop() {
-    this.waiting = this.lifted;
+    const { id, zone, at } = this.lifted;
+    this.sent.push(this.lifted);
     this.lifted = null;
     this.draw();
-    this.ctx.set({ card: this.waiting.id, place: this.spec.zones[this.waiting.zone].id, at: this.waiting.at });
+    this.ctx.set({ card: id, place: this.spec.zones[zone].id, at });
   }
 
   cancel() {
@@ -187,7 +188,8 @@ class CardTable {
   liftedKey(key) {
     const { zone, at } = this.lifted;
     const inside = this.spec.mode === "order" && this.spec.zones[zone].id !== this.spec.tray;
-    const last = (index) => this.spec.zones[Math.max(0, Math.min(this.spec.zones.length - 1, index))].cards.length;
+    const rows = this.laid();
+    const last = (index) => rows[Math.max(0, Math.min(rows.length - 1, index))].length;
     const other = (step) => () => this.hover(zone + step, last(zone + step));
     return {
       Enter: () => this.drop(),
@@ -246,6 +248,14 @@ class CardTable {
     this.hover(index, others.filter(passed).length);
     return true;
   }
+}
+
+/** Return the rows with one card carried to its new place. */
+function carried(rows, { id, zone, at }) {
+  return rows.map((ids, index) => {
+    const others = ids.filter((other) => other !== id);
+    return index === zone ? others.toSpliced(at, 0, id) : others;
+  });
 }
 
 function zoneElement() {

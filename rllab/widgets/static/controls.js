@@ -73,7 +73,7 @@ const CONTROLS = {
           put(option, "value", value);
           write(option, words);
         });
-        input.value = spec.value;
+        if (!ctx.waits()) input.value = spec.value;
         input.disabled = Boolean(spec.disabled);
       },
       settle: () => {
@@ -144,7 +144,7 @@ const CONTROLS = {
           option.firstChild.value = value;
           write(option.lastChild, words);
         });
-        check();
+        if (!ctx.waits()) check();
       },
       settle: check,
     };

@@ -68,6 +68,7 @@ class PanelView {
       uid: `${this.uid}-${key}`,
       press: (other) => this.send(other ?? key, "press"),
       set: (value) => this.send(key, "set", value),
+      waits: () => [...this.pending.values()].includes(key), // the hand has gone on since the picture that comes now
       theme: (draw) => this.themed.add(draw),
       observe: (element, call) => {
         const observer = new ResizeObserver(call);
@@ -113,6 +114,7 @@ class PanelView {
     if (!this.pending.has(seq)) return;
     for (const [sent, key] of this.pending) {
       this.pending.delete(sent);
+      this.mounted.get(key)?.component.answered?.();
       // an input that has been moved on since keeps what it says until that is answered too
       if (![...this.pending.values()].includes(key)) this.mounted.get(key)?.component.settle?.();
       if (sent === seq) break;
