@@ -41,9 +41,11 @@ def noise_by_length(result: x01.Result) -> Picture:
     slopes = ", ".join(f"{fixed(result.slope(arm))} for {NAME[arm]}" for arm in x01.ARMS)
     words = (
         f"From {stops[0]} to {stops[-1]} tokens the ratio grows from {significant(ends[0])} to {significant(ends[-1])} "
-        f"with one score at the end. Slopes on this log-log picture: {slopes}; 1 means in proportion to the length."
+        f"with one score at the end (dots: measured; lines: exact). Slopes on this log-log picture: {slopes}; 1 means "
+        "in proportion to the length."
     )
-    return Picture(drawn, words, "noise-to-signal ratio by length of the text", growth(result.slope("terminal")))
+    grows = growth(result.slope("terminal"))
+    return Picture(drawn, words, "noise-to-signal ratio by length of the text", grows, ("exact", "runs"))
 
 
 def samples_by_length(result: x02.Result) -> Picture:
@@ -79,8 +81,8 @@ def shaping_arms(result: x04.Result) -> Picture:
     colours = [colour("edge" if name == "progress bonus" else "reward") for name in names]
     bars = {"type": "bar", "orientation": "h", "y": names[::-1], "x": texts[::-1], "marker": {"color": colours[::-1]}}
     labels = {"text": [f"{one:,.0f}" for one in texts[::-1]], "textposition": "outside", "cliponaxis": False}
-    layout = {"height": HEIGHT - 40, "xaxis": {"type": "log"}, "margin": {"r": 50}}
-    drawn = figure([bars | labels], x="texts until the right one is as likely as not (log)", y="", layout=layout)
+    layout = {"height": HEIGHT - 40, "margin": {"r": 50}}
+    drawn = figure([bars | labels], x="texts until the right one is as likely as not", y="", layout=layout)
     whole, step = result.texts("shaped, whole return"), result.texts("shaped, one step")
     words = (
         f"Sparse: {result.texts('sparse'):,.0f} texts. The same potential helps not at all with whole returns "

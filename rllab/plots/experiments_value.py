@@ -34,7 +34,7 @@ def baselines(result: x05.Result) -> Picture:
         f"{significant(factor, 2)} times that at level 0; with the mean reward subtracted it stays "
         f"{significant(last.mean)}. The mean of the gradient is the same in all of them."
     )
-    return Picture(drawn, words, "variance of the gradient by baseline and level of the reward", factor)
+    return Picture(drawn, words, "variance of the gradient by baseline and level of the reward", factor, ("exact",))
 
 
 def groups(result: x05.Result, k: int = 4) -> Picture:

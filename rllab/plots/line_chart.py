@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.numbers import significant
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, figure
 
@@ -68,15 +69,25 @@ def line_chart(lines: Sequence[Line], axes: Axes) -> go.Figure:
     layout: dict[str, Any] = {
         "height": axes.height,
         "xaxis": _x_axis(axes),
-        "yaxis": {"range": [low, high], "type": "log" if axes.log_y else "linear"},
+        "yaxis": {"range": [low, high]} | (log_axis(10**low, 10**high) if axes.log_y else {"type": "linear"}),
         "shapes": [] if axes.mark is None else [_mark(axes.mark)],
     }
     return figure([one.trace() for one in lines], x=axes.x, y=axes.y, layout=layout | named)
 
 
 def _x_axis(axes: Axes) -> Mapping[str, Any]:
-    ticks = {"tickvals": list(axes.ticks), "ticktext": [f"{one:g}" for one in axes.ticks]} if axes.ticks else {}
+    ticks = {"tickvals": list(axes.ticks), "ticktext": [f"{one:,g}" for one in axes.ticks]} if axes.ticks else {}
     return {"type": "log" if axes.log_x else "linear"} | ticks
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """Return a logarithmic axis with whole numbers at its ticks, where plotly would write lone small digits."""
+    first, last = math.log10(low), math.log10(high)
+    wide = last - first
+    steps = (1.0,) if wide > 3 else (1.0, 2.0, 5.0) if wide > 1 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    ticks = [step * 10.0**power for power in range(math.floor(first), math.ceil(last)) for step in steps]
+    shown = [one for one in ticks if low <= one <= high]
+    return {"type": "log", "tickvals": shown, "ticktext": [significant(one) for one in shown]}
 
 
 def _mark(x: float) -> dict[str, Any]:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 class Picture:
     """A figure, the sentence that says what is to be seen in it, and its name read aloud.
 
-    `outcome` is what a prediction is compared with: the id of an option, or a number.
+    `outcome` is what a prediction is compared with: the id of an option, or a number. `kinds` says of its numbers
+    what they are, as the badges under a panel do; "runs" is a mean or median of many runs.
     """
 
     figure: go.Figure
     words: str
     alt: str
     outcome: str | float = ""
+    kinds: tuple[str, ...] = ("runs",)

@@ -30,7 +30,7 @@ def painted_shaping(tokens: Sequence[str], rewards: Sequence[float]) -> Callable
             _bars("paid without shaping", tokens, rewards, faded("reward", 0.35)),
             _bars("paid with shaping", tokens, shaped[0].tolist(), colour("reward")),
         ]
-        layout = {"height": HEIGHT - 40, "barmode": "group", "showlegend": True, "yaxis": {"range": [-3.2, 3.2]}}
+        layout = {"height": HEIGHT - 40, "barmode": "group", "showlegend": True, "yaxis": {"range": [-3.2, 4.2]}}
         drawn = figure(traces, x="token", y="reward", layout=layout)
         total, before = float(shaped.sum()), float(plain.sum())
         moved = (

@@ -207,14 +207,19 @@ def ring(key: str, stages: Sequence[str], active: str) -> Component:
 
 
 def badges(key: str, *kinds: str) -> Component:
-    """Return the badges of the kinds of numbers on the screen: exact, monte-carlo, learned."""
+    """Return the badges of the kinds of numbers on the screen: exact, sampled, or learned."""
     unknown = set(kinds) - BADGES.keys()
     if unknown:
         raise ValueError(f"badges are {', '.join(BADGES)}, not {', '.join(sorted(unknown))}")
     return Component(key, "badges", {"badges": [{"kind": kind, "text": BADGES[kind]} for kind in kinds]})
 
 
-BADGES = {"exact": "exact", "monte-carlo": "Monte-Carlo \u00b1 s.e.", "learned": "learned"}
+BADGES = {
+    "exact": "exact",
+    "monte-carlo": "Monte-Carlo \u00b1 s.e.",
+    "runs": "Monte-Carlo, many runs",
+    "learned": "learned",
+}
 
 
 def known(value: object, options: Sequence[Option]) -> str:

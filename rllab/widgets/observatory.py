@@ -34,6 +34,7 @@ from rllab.widgets.marks import Column, chart, table
 from rllab.widgets.observatory_words import (
     Words,
     beginning,
+    described,
     gallery,
     hacked_words,
     law_words,
@@ -135,7 +136,7 @@ class ObservatoryPanel(Panel):
         if curve is None:
             return []
         forms = laws(curve) if self.gold_shown else []
-        drawn = pressed(curve, gold=self.gold_shown, forms=forms[:1], guess=self.guess)
+        drawn = pressed(curve, gold=self.gold_shown, forms=described(forms), guess=self.guess)
         shown = "proxy and gold" if self.gold_shown else "proxy"
         first = [
             heading("pressed-title", f"{curve.method}: {shown} over √KL"),

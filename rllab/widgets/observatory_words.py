@@ -71,10 +71,18 @@ def law_words(forms: Sequence[Form], curve: Curve) -> str:
         return "Too few measurements so far to fit a law to gold."
     told = [f"{form.name} with α {fixed(form.alpha)}, β {fixed(form.beta, 3)}, {_peak(form)}" for form in forms]
     better, other = (fixed(form.aic, 1) for form in forms)
+    if not described(forms):
+        worse = "; ".join(f"R² {fixed(form.r2)} for {form.name}" for form in forms)
+        return f"Neither law describes these {len(curve.points)} measurements: {worse}. A level line would do better."
     return (
         f"Two laws fitted to gold, the better by AIC ({better} against {other}) first: {told[0]}; {told[1]}. "
         f"R² {fixed(forms[0].r2)} and {fixed(forms[1].r2)} on {len(curve.points)} measurements of one run."
     )
+
+
+def described(forms: Sequence[Form]) -> list[Form]:
+    """Return the better law, if it describes gold better than a level line does."""
+    return [form for form in forms[:1] if form.r2 > 0]
 
 
 def _peak(form: Form) -> str:

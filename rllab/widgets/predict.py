@@ -40,6 +40,7 @@ class PredictPanel(Panel):
         return View(
             body=(prose("question", self.prediction.question), self._field(), self._controls(), *self._outcome()),
             reading=self._reading(),
+            badges=() if self.shown is None else self.shown.kinds,
         )
 
     def predict(self) -> None:

@@ -55,7 +55,7 @@ class TrainingPanel(RunPanel):
     def view(self) -> View:
         """Draw the run as it stands."""
         trainer, history = self.trainer, [record.metrics for record in self.trainer.history]
-        where = f"{trainer.algorithm.title} \u00b7 {trainer.world.name} \u00b7 update {len(history)} of {self._target}"
+        where = f"{trainer.algorithm.title} \u00b7 {trainer.world.title} \u00b7 update {len(history)} of {self._target}"
         return View(
             aside=note("where", where),
             body=(
@@ -76,7 +76,7 @@ class TrainingPanel(RunPanel):
 
     def _choices(self) -> Component:
         busy, config = self.busy, self.trainer.config
-        worlds = [Option(name, name) for name in dict.fromkeys([self.trainer.world.name, *self._worlds, *LOADERS])]
+        worlds = [Option(name, name) for name in dict.fromkeys([self.trainer.world.title, *self._worlds, *LOADERS])]
         algorithms = [Option(name, algorithm.title) for name, algorithm in ALGORITHMS.items()]
         kl, lr = self._waiting.get("kl_coef", config.kl_coef), self._waiting.get("lr", config.lr)
         more = fold(
@@ -87,7 +87,7 @@ class TrainingPanel(RunPanel):
         )
         return row(
             "choices",
-            select("world", "World", worlds, self.trainer.world.name, self.choose_world, disabled=busy),
+            select("world", "World", worlds, self.trainer.world.title, self.choose_world, disabled=busy),
             select(
                 "algorithm", "Algorithm", algorithms, self.trainer.algorithm.name, self.choose_algorithm, disabled=busy
             ),

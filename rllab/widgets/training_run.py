@@ -47,7 +47,7 @@ class RunPanel(Panel):
         self.before: Sequence[Mapping[str, Any]] = ()
         self.now: Sequence[Mapping[str, Any]] = ()
         self.sampled_at = 0
-        self._worlds = {} if isinstance(source, Trainer) else {source.name: source}
+        self._worlds = {} if isinstance(source, Trainer) else {source.title: source}
         self._pausing = False
         self._waiting: dict[str, float] = {}  # settings that a run takes over before its next update
         self._undo: Undo | None = None
@@ -83,7 +83,7 @@ class RunPanel(Panel):
 
     def choose_algorithm(self, name: str) -> None:
         """Begin again with another algorithm and its own settings."""
-        world = self._worlds.get(self.trainer.world.name) or self._world_at_start()
+        world = self._worlds.get(self.trainer.world.title) or self._world_at_start()
         self._begin(world, name)
 
     def choose_world(self, name: str) -> None:
@@ -95,7 +95,7 @@ class RunPanel(Panel):
         if self.busy:
             raise LabError("world", world.name, "a run is going on; stop it first")
         self._begin(world, self.trainer.algorithm.name)
-        self._worlds[world.name] = world
+        self._worlds[world.title] = world
         self.refresh()
 
     # Back, beside, and more than once.
@@ -172,13 +172,13 @@ class RunPanel(Panel):
         self._pausing = False
         began = Undo("updates", self.trainer, self.trainer.index)
         self.start_job(
-            f"{self.trainer.algorithm.title} on {self.trainer.world.name}", lambda s, p: self._train(target, s, p)
+            f"{self.trainer.algorithm.title} on {self.trainer.world.title}", lambda s, p: self._train(target, s, p)
         )
         self._undo = began
 
     def _start_study(self) -> None:
         """Train the run's settings anew on several seeds, with the control arms beside them."""
-        world = self._worlds.get(self.trainer.world.name) or self._world_at_start()
+        world = self._worlds.get(self.trainer.world.title) or self._world_at_start()
         name, config, seeds = self.trainer.algorithm.name, self.trainer.config, range(self.seeds)
 
         def work(stop: threading.Event, progress: ProgressFunction) -> None:

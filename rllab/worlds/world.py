@@ -34,6 +34,7 @@ class World:
     objective: Objective
     defaults: Mapping[str, Mapping[str, Any]]  # settings by algorithm; "all" for every one
     about: str  # one sentence
+    rewarded_anew: bool = False  # whether the reward is another than the one that the world was made with
 
     @classmethod
     def starting_from(
@@ -67,7 +68,13 @@ class World:
         if "objective" not in parts and {"reward", "reference"} & set(parts):
             reward, reference = parts.get("reward", self.reward), parts.get("reference", self.reference)
             parts["objective"] = dataclasses.replace(self.objective, reward=reward, reference=reference)
-        return dataclasses.replace(self, **parts)
+        anew = self.rewarded_anew or "reward" in parts
+        return dataclasses.replace(self, **{"rewarded_anew": anew, **parts})
+
+    @property
+    def title(self) -> str:
+        """Return the name for the screen: a world with another reward does not pass for the original."""
+        return f"{self.name} with \u201c{self.reward.name}\u201d" if self.rewarded_anew else self.name
 
     def config(self, algorithm: str = "ppo", **changes: Any) -> Config:
         """Return this world's settings for an algorithm; a setting that it does not read is refused."""

@@ -13,6 +13,7 @@ def test_noise_is_drawn_as_it_was_measured_beside_what_is_exact() -> None:
     dots = [trace for trace in picture.figure.data if trace.mode == "markers"]
     assert list(dots[0].y) == ends
     assert all(fixed(result.slope(arm)) in picture.words for arm in x01.ARMS)
+    assert {"10", "20", "50", "100"} <= set(picture.figure.layout.yaxis.ticktext)  # whole numbers, no lone digits
 
 
 def test_every_arm_of_learning_has_its_line() -> None:

@@ -181,6 +181,10 @@ def test_the_reward_is_carried_to_training(micro: World, path: Path) -> None:
     assert carried.reward is panel.sitting.reward is panel.carried.reward
     assert carried.objective.reward is panel.sitting.reward
     assert "in training now" in words(panel)
+    assert f"micro with “{carried.reward.name}”" in words(training, "where")
+    training.set("world", "micro")
+    assert training.trainer.world.reward.name == micro.reward.name
+    training.set("world", carried.title)
     run(training, "one")
     assert len(training.trainer.history) == 1
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from rllab import World
-from rllab.observatory import BEST_OF_N, DPO, PPO, Observatory, Plan
+from rllab.observatory import BEST_OF_N, DPO, PPO, Form, Observatory, Plan
 from rllab.plots.numbers import fixed
 from rllab.widgets import ObservatoryPanel
+from rllab.widgets.observatory_words import described, law_words
 from tests.patience import SOON
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
@@ -81,6 +82,19 @@ def test_the_laws_of_best_of_n_are_drawn_and_told(panel: ObservatoryPanel) -> No
     names = set(lines(panel, "pressed")) - {"proxy", "gold"}
     assert len(names) == 1
     assert told.index(names.pop()) == min(told.index("d(α − βd)"), told.index("d(α − β log d)"))
+
+
+def test_a_law_that_describes_nothing_is_neither_praised_nor_drawn(panel: ObservatoryPanel) -> None:
+    press(panel)
+    curve = panel.observatory.curves[PPO]
+    poor = [Form(name, 1.0, 1.0, r2, aic, 1.0) for name, r2, aic in (("one", -0.2, 3.0), ("other", -0.5, 4.0))]
+    told = law_words(poor, curve)
+    assert told.startswith("Neither law describes")
+    assert "−0.20" in told
+    assert "−0.50" in told
+    assert described(poor) == []
+    good = Form("one", 1.0, 1.0, 0.6, 3.0, 1.0)
+    assert described([good, poor[1]]) == [good]
 
 
 def test_three_methods_stand_side_by_side(panel: ObservatoryPanel) -> None:
