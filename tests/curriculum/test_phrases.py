@@ -1,17 +1,21 @@
-"""Every phrase of the concept page that the lab is built around is taught somewhere, and holds here.
+"""Every phrase of the concept page that the lab is built around is taught somewhere, and holds.
 
-One test a row of the coverage table: phrase, notebook, what must be true. Rows that an experiment proves are in
-tests/experiments; rows of an exercise are in tests/exercises, and are called up here by their names.
+`COVERED` is the coverage table: phrase, the notebooks that teach it with the code by which they do, and the tests of
+what must be true. Most of these are here; those that an experiment or an exercise proves are called up by their names.
 """
 
+import ast
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 
 from rllab import Stepper, Trainer, World, load_world
+from rllab.algorithms import ALGORITHMS
 from rllab.classic.lookahead import look_ahead, sampled_mean
 from rllab.evaluation import evaluate
 from rllab.exercises import exercise_named, exercises
@@ -22,6 +26,113 @@ from rllab.truth import Tree, exact
 
 PROMPT, HORIZON = "cat is", 3
 NOTEBOOKS = [f"{number:02d}" for number in range(1, 10)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: the code that teaches it, by notebook, and the tests of what it claims."""
+
+    taught: dict[str, str]
+    tests: tuple[str, ...]
+
+
+PHRASES = "tests/curriculum/test_phrases.py::test_"
+WRONG_ANSWERS = "tests/exercises/test_content.py::test_every_listed_wrong_answer_fails_for_its_own_reason"
+PAGES_EXERCISES = (f"{PHRASES}the_pages_exercises_are_asked_and_graded", WRONG_ANSWERS)
+COVERED = {
+    "iteratively evaluates and improves the model's policy": Row(
+        {"01": "moments(", "07": "trainer.phases()"}, (f"{PHRASES}iteratively_evaluates_and_improves_the_policy",)
+    ),
+    "state: initial input prompt and the tokens generated so far": Row(
+        {"02": "StepperPanel(tales"},
+        (f"{PHRASES}the_state_is_the_prompt_and_the_tokens_so_far", f"{PHRASES}prompt_tokens_are_in_no_loss"),
+    ),
+    "policy: predicted distribution, choose an action, next token": Row(
+        {"02": "entropy_by_temperature("}, (f"{PHRASES}the_policy_is_the_distribution_that_actions_are_drawn_from",)
+    ),
+    "reward model evaluates the sequence": Row(
+        {"03": 'timing in ("eos", "segment", "prefix")'}, (f"{PHRASES}the_reward_model_evaluates_the_sequence",)
+    ),
+    "reward scores used to compute the value functions V and Q": Row(
+        {"04": "ExactTreePanel(world"}, (f"{PHRASES}scores_are_used_to_compute_v_and_q",)
+    ),
+    "value functions provide the necessary feedback": Row(
+        {"05": "tree.A(before)", "06": "AdvantagePanel(tales)", "07": "open_update(trainer)"},
+        (f"{PHRASES}values_give_the_feedback_that_refines_the_policy",),
+    ),
+    "parameterization of the LLM policy": Row(
+        {"02": "choose_trainable(", "09": 'load_world("micro-tabular")'},
+        (
+            f"{PHRASES}parameterization_frozen_parts_stay_as_they_are",
+            "tests/diagnosis/test_parameterization.py::test_frozen_parts_get_exactly_no_gradient_and_trained_ones_some",
+        ),
+    ),
+    "ordering": Row({"07": "07.order"}, (*PAGES_EXERCISES, "tests/exercises/test_play.py::test_play_and_grader_agree")),
+    "story": Row({"06": "06.story"}, PAGES_EXERCISES),
+    "matching": Row({"01": "01.maze", "02": "02.matching"}, PAGES_EXERCISES),
+    "maze": Row(
+        {"01": "01.maze"},
+        (*PAGES_EXERCISES, "tests/classic/test_maze.py::test_a_cell_d_steps_away_gets_its_value_in_sweep_d"),
+    ),
+    "cat": Row(
+        {"01": "01.feeder"}, (*PAGES_EXERCISES, "tests/classic/test_feeder.py::test_the_mean_curve_is_the_curriculums")
+    ),
+    "analyzing a learning system": Row({"01": "01.not-rl"}, PAGES_EXERCISES),
+    "exploration/exploitation": Row(
+        {"08": "live(x12"},
+        (
+            "tests/experiments/test_x12.py::test_the_best_answer_is_found_with_some_bonus_and_neither_with_none_nor_with_much",
+        ),
+    ),
+    "on/off-policy": Row(
+        {"09": "batch_age("},
+        ("tests/classic/test_planning.py::test_importance_weights_average_one_and_carry_the_value_over",),
+    ),
+    "actor-critic": Row(
+        {"07": "live(x14"},
+        ("tests/experiments/test_x14.py::test_the_clip_bounds_the_step_and_the_form_of_the_course_does_not",),
+    ),
+    "Q-learning": Row(
+        {"09": "live(x16"},
+        ("tests/experiments/test_x16.py::test_q_learning_falls_while_it_learns_and_walks_the_shorter_way",),
+    ),
+    "double Q-learning": Row(
+        {"09": "optimisers_curse"},
+        ("tests/classic/test_control.py::test_the_maximum_of_noise_is_too_high_and_the_double_estimator_is_not",),
+    ),
+    "MuZero": Row({"09": "planning(tree"}, (f"{PHRASES}model_based_looking_ahead_is_no_worse_than_sampling",)),
+    "combining off- and on-policy in model-based RL": Row(
+        {"09": "old_and_simulated("},
+        (
+            "tests/classic/test_planning.py::test_every_mix_is_what_sampling_gives",
+            "tests/classic/test_planning.py::test_played_data_are_biased_and_simulated_ones_inherit_the_critic",
+        ),
+    ),
+    "classification of methods": Row({"09": "09.methods"}, PAGES_EXERCISES),
+    "website, book, tutorials": Row(
+        dict.fromkeys(NOTEBOOKS, ""),
+        (f"{PHRASES}websites_books_and_tutorials_are_three_a_notebook_with_a_question_each",),
+    ),
+    "math behind RL": Row({"04": "04.backup", "05": "05.gradient"}, (f"{PHRASES}scores_are_used_to_compute_v_and_q",)),
+}
+
+
+def cells_of(notebook: str, kind: str) -> str:
+    """Return all cells of one kind of a notebook, as one text."""
+    (path,) = (ROOT / "notebooks").glob(f"{notebook}_*.ipynb")
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind)
+
+
+@pytest.mark.parametrize("phrase", COVERED)
+def test_a_phrase_is_taught_where_the_table_says_and_has_its_tests(phrase: str) -> None:
+    row = COVERED[phrase]
+    for notebook, code in row.taught.items():
+        assert code in cells_of(notebook, "code"), notebook
+    for test in row.tests:
+        file, name = test.split("::")
+        defined = ast.parse((ROOT / file).read_text("utf-8")).body
+        assert name in {one.name for one in defined if isinstance(one, ast.FunctionDef)}, test
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +169,22 @@ def test_the_state_is_the_prompt_and_the_tokens_so_far(world: World) -> None:
     written = [stepper.step().token_id for _ in range(2)]
     assert stepper.prompt_ids == tuple(world.policy.encode(PROMPT))
     assert [stepper.state_at(t).prefix_ids for t in range(3)] == [tuple(written[:t]) for t in range(3)]
-    trainer = Trainer(world, config=world.config("ppo", batch_size=4, micro_batch_size=4, epochs=1))
-    records = [phase.record for phase in trainer.phases()]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_prompt_tokens_are_in_no_loss(name: str, world: World) -> None:
+    """Notebook 02: what a loss is made of are the log-probs of the response, by the model's own full pass."""
+    trainer = Trainer(world, name, world.config(name, batch_size=8, micro_batch_size=8, samples_per_prompt=4), seed=6)
+    records = [phase.record for phase in trainer.phases() if phase.name in ("rollout", "loss")]
     rollout = next(one for one in records if isinstance(one, Rollout))
     terms = next(one for one in records if isinstance(one, LossTerms))
-    assert terms.logprobs.shape == rollout.response_tokens.shape
-    assert rollout.prompt_width >= len(stepper.prompt_ids)
+    with torch.no_grad():  # of the policy before the update, which the reference still is
+        logits = world.reference.model(rollout.tokens, attention_mask=rollout.attention_mask.long()).logits
+    every = logits[:, :-1].log_softmax(2).gather(2, rollout.tokens[:, 1:, None])[..., 0]
+    asked = every[:, : rollout.prompt_width - 1]
+    answered = every[:, rollout.prompt_width - 1 :].masked_fill(~rollout.response_mask, 0.0)
+    assert torch.allclose(terms.logprobs, answered, atol=1e-5)
+    assert bool((asked < -0.01).any())  # so the prompt would have been seen in a sum
 
 
 def test_the_policy_is_the_distribution_that_actions_are_drawn_from(world: World, tree: Tree) -> None:
@@ -154,6 +275,7 @@ ROWS = {  # of the page's own exercises, where they are asked
 @pytest.mark.parametrize("row", ROWS)
 def test_the_pages_exercises_are_asked_and_graded(row: str) -> None:
     exercise = exercise_named(ROWS[row])
+    assert f'Panel("{exercise.id}"' in cells_of(exercise.notebook, "code")
     assert exercise.check(exercise.task.right_answer()).right
     reasons = set()
     for answer, reason in exercise.task.wrong_answers():
@@ -179,8 +301,10 @@ def test_websites_books_and_tutorials_are_three_a_notebook_with_a_question_each(
             assert set(link) == {"title", "url", "question"}
             assert re.fullmatch(r"https?://[\w.-]+(/[^\s]*)?", link["url"])
             assert link["question"].endswith("?")
+        named = re.findall(r"\]\((http[^)\s]+)\)", cells_of(notebook, "markdown"))
+        assert named == [link["url"] for link in links[notebook]]
 
 
-def test_every_notebook_asks_what_it_teaches() -> None:
-    assert {one.notebook for one in exercises()} == set(NOTEBOOKS)
-    assert Path(data_dir() / "exercises").is_dir()
+def test_every_exercise_is_asked_in_its_notebook() -> None:
+    for one in exercises():
+        assert f'Panel("{one.id}"' in cells_of(one.notebook, "code"), one.id
