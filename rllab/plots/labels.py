@@ -13,6 +13,7 @@ from rllab.plots.theme import colour
 
 LINE_PIXELS = 15.0  # height of one label
 LETTER_PIXELS = 7.2  # width of one letter, on average
+WRITTEN = {"edge": "dim", "reference": "dim"}  # greys that do for a line are too pale for its name
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def end_labels(labels: Sequence[EndLabel], *, low: float, high: float, height: f
     """
     shown = sorted((label for label in labels if math.isfinite(label.y)), key=lambda label: label.y)
     gap = LINE_PIXELS * (high - low) / height
-    heights = spread([label.y for label in shown], gap)
+    heights = held(spread([label.y for label in shown], gap), gap, low=low, high=high)
     widest = max((len(label.text) for label in shown), default=0)
     return {
         "annotations": [_annotation(label, y) for label, y in zip(shown, heights, strict=True)],
@@ -40,7 +41,7 @@ def end_labels(labels: Sequence[EndLabel], *, low: float, high: float, height: f
 
 
 def _annotation(label: EndLabel, y: float) -> dict[str, Any]:
-    font = {"color": colour(label.role), "size": 12}
+    font = {"color": colour(WRITTEN.get(label.role, label.role)), "size": 12}
     place = {"x": 1, "xref": "paper", "xanchor": "left", "xshift": 6, "y": y}
     return {"text": esc(label.text), "font": font, "showarrow": False} | place
 
@@ -58,6 +59,19 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
             last = groups.pop()
             groups[-1].extend(last)
     return [round(_bottom(group, gap) + place * gap, 10) for group in groups for place in range(len(group))]
+
+
+def held(heights: Sequence[float], gap: float, *, low: float, high: float) -> list[float]:
+    """Move spread heights into the span of the axis: plotly leaves out what is written beyond it.
+
+    >>> held([0.0, 4.5, 5.5], 1.0, low=0.0, high=5.0)
+    [0.0, 4.0, 5.0]
+    """
+    inside: list[float] = []
+    for height in reversed(heights):
+        inside.append(min([height, high] if not inside else [height, inside[-1] - gap]))
+    lifted = itertools.accumulate(reversed(inside), lambda below, height: max(height, below + gap), initial=low - gap)
+    return list(lifted)[1:]
 
 
 def _bottom(group: Sequence[float], gap: float) -> float:

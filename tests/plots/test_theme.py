@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from rllab.plots.labels import EndLabel, end_labels
 from rllab.plots.theme import ROLES, faded, figure
 
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#212121"  # JupyterLab's two themes
@@ -37,6 +38,12 @@ def test_text_has_contrast_in_both_themes(name: str) -> None:
 def test_marks_and_borders_have_contrast_in_both_themes(name: str) -> None:
     assert contrast(ROLES[name].light, LIGHT_PAGE) >= 3
     assert contrast(ROLES[name].dark, DARK_PAGE) >= 3
+
+
+def test_the_name_of_a_pale_line_is_written_so_that_it_can_be_read() -> None:
+    labels = [EndLabel(role, float(at), role) for at, role in enumerate(MARKS) if role != "focus"]
+    written = end_labels(labels, low=0.0, high=20.0, height=300.0)["annotations"]
+    assert {one["font"]["color"] for one in written} == {ROLES[role].light for role in WORDS}
 
 
 def test_light_colours_name_their_role() -> None:
