@@ -80,8 +80,8 @@ def learned_reward(result: x08.Result) -> Picture:
 
 def frontier(result: x09.Result) -> Picture:
     """Draw the best reward for every KL, a policy on its way there, and best of 16; the outcome is a slope."""
-    edges = [(0.0, result.trained[0].point.reward), *((one.point.kl, one.point.reward) for one in result.frontier)]
-    kl, reward = zip(*edges, strict=True)
+    points = [result.trained[0].point, *(one.point for one in result.frontier), result.optimum_there]
+    kl, reward = zip(*sorted((one.kl, one.reward) for one in points), strict=True)
     steps = [one.point for one in result.trained]
     lines = [
         Line("frontier", kl, reward, "ink", mode="lines+markers"),

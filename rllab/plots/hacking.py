@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from rllab.plots.line_chart import Axes, Line, line_chart
@@ -10,15 +11,19 @@ from rllab.plots.picture import Picture
 from rllab.truth import Tree
 
 BETAS = (5.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)
+BETWEEN = 6  # policies drawn from one beta to the next, so that the line bends where the frontier does
 
 
 def price_of_kl(tree: Tree, betas: Sequence[float] = BETAS) -> Callable[[float], Picture]:
     """Return the picture of the frontier of reward against KL, with the best policy for one beta pointed at."""
     best = {beta: tree.optimum(beta) for beta in betas}
+    steps = [(one, two, at / BETWEEN) for one, two in itertools.pairwise(betas) for at in range(BETWEEN)]
+    edge = [best[one] if share == 0 else tree.optimum(one ** (1 - share) * two**share) for one, two, share in steps]
+    edge.append(best[betas[-1]])
 
     def draw(beta: float) -> Picture:
         chosen = best[beta]
-        frontier = Line("frontier", [one.kl for one in best.values()], [one.reward for one in best.values()], "ink")
+        frontier = Line("frontier", [one.kl for one in edge], [one.reward for one in edge], "ink")
         here = Line(f"β = {beta:g}", [chosen.kl], [chosen.reward], "policy", mode="markers")
         likely = int(chosen.leaf_logprobs.argmax())
         words = (

@@ -53,12 +53,16 @@ def _gold_words(curve: Curve) -> Words:
     start, end = (f"{fixed(one.gold, signed=True)} ± {fixed(one.gold_error)}" for one in (curve.points[0], last))
     if peak is last:
         return (f", and gold from {start} to ", bold(end), ", its highest so far.")
+    if peak is curve.points[0]:
+        return (f"; gold has not risen: it began at {start} and is now ", bold(end), ".")
     top = f"{fixed(peak.gold, signed=True)} ± {fixed(peak.gold_error)}"
     where = f"√KL {fixed(peak.d)} ({UNIT[curve.method]} {peak.step})"
     told: Words = (f"; gold began at {start}, was highest at {where} with {top}, and is now ", bold(end))
     if curve.over_optimised:
         return (*told, ": more proxy, less of what we want.")
-    return (*told, ": within three standard errors of its highest, or without more proxy, so no proof of a turn.")
+    if last.proxy <= peak.proxy:
+        return (*told, ", with no more proxy than there: so no over-optimisation.")
+    return (*told, ": within three standard errors of its highest, so no proof of a turn.")
 
 
 def _guess_words(curve: Curve, guess: float | None) -> Words:
@@ -118,7 +122,8 @@ def gallery(curve: Curve, row: int, *, gold: bool) -> list[list[Span | str]]:
         sample = point.samples[row % len(point.samples)]
         numbers = [sample.proxy, *([sample.gold] if gold else [])]
         cells = [Span(fixed(number, signed=True), tone="up" if number > 0 else "down") for number in numbers]
-        rows.append([f"{UNIT[curve.method]} {point.step}", text_of(sample), *cells])
+        when = f"{UNIT[curve.method]} {point.step}".replace(" ", "\u00a0")  # it stays in one line
+        rows.append([when, text_of(sample), *cells])
     return rows
 
 

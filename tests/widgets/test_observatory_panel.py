@@ -107,7 +107,7 @@ def test_three_methods_stand_side_by_side(panel: ObservatoryPanel) -> None:
     assert drawn == {name: pytest.approx([point.gold for point in curve.points]) for name, curve in curves.items()}
     panel.set("method", BEST_OF_N)
     assert words(panel).startswith("Choosing the best of n")
-    assert [row[0]["text"] for row in panel.component("samples")["rows"]] == [f"n = {n}" for n in PLAN.ns]
+    assert [row[0]["text"] for row in panel.component("samples")["rows"]] == [f"n\u00a0=\u00a0{n}" for n in PLAN.ns]
 
 
 def test_pressing_again_goes_on(panel: ObservatoryPanel) -> None:
