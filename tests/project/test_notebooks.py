@@ -1,6 +1,7 @@
-"""Notebooks are clean: no outputs, a kernel named, short cells that make, show and use."""
+"""Notebooks are clean: no outputs, a kernel named, short cells that make, show and use, sections that stand alone."""
 
 import ast
+import builtins
 import copy
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from benchmarks.proof_notebooks import in_order, sections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+REAL_LLM = "10_real_llm"  # its first section fetches the model that all others need
 LONGEST_CELL = 12
 WORK_OF_THE_PACKAGE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -91,3 +95,40 @@ def test_planted_metadata_is_found(clean: NotebookNode) -> None:
 )
 def test_a_planted_cell_is_judged(source: str, tags: list[str], *, good: bool) -> None:
     assert (cell_problem(source, tags) == "") == good
+
+
+def borrowed(notebook: NotebookNode) -> list[str]:
+    """Say which names a section reads that neither it nor the set-up has made."""
+    setup, *parts = sections(notebook)
+    found = []
+    for number, cells in enumerate(parts, 1):
+        made = set(dir(builtins)) | set().union(*(names(cell)[1] for cell in setup))
+        for cell in cells:
+            read, bound = names(cell)
+            found += [f"section {number}: {name}" for name in sorted(read - made - bound)]
+            made |= bound
+    return found
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """Return the names that code reads, and those that it makes."""
+    nodes = list(ast.walk(ast.parse(source)))
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    made = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    made |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    made |= {node.name for node in nodes if isinstance(node, WORK_OF_THE_PACKAGE)}
+    aliases = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return read, made | {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem != REAL_LLM], ids=lambda path: path.name)
+def test_a_section_needs_nothing_but_the_set_up(path: Path) -> None:
+    """A learner may begin at any section; `python lab.py proof proof_notebooks` runs them all in reverse order."""
+    assert borrowed(nbformat.read(path, as_version=4)) == []
+
+
+def test_a_planted_loan_is_found() -> None:
+    cells = ["import rllab", "## One", "world = rllab", "world", "## Two", "print(world, [one for one in (1, 2)])"]
+    made = [(new_markdown_cell if cell.startswith("#") else new_code_cell)(cell) for cell in cells]
+    assert borrowed(new_notebook(cells=made)) == ["section 2: world"]
+    assert in_order(sections(new_notebook(cells=made)), reverse=True) == [cells[0], cells[5], *cells[2:4]]
