@@ -30,7 +30,7 @@ class WhatIf:
     def sentence(self) -> str:
         """Say in one sentence what the comparison shows."""
         (first, second), (one, other) = self.tokens, self.q
-        place = f"Behind “{self.prompt} {self.prefix_text}”".replace(" ”", "”")
+        place = f"After “{self.prompt} {self.prefix_text}”".replace(" ”", "”")
         brings = (
             f"{place}, {first} brings {_shown(one)} and {second} {_shown(other)} ({one.samples} continuations each)"
         )

@@ -181,7 +181,8 @@ def _returns_to_go(task: _Task, written: Written) -> Tensor:
     returns = torch.zeros(written.tokens.shape, dtype=torch.float64)
     rows = (~written.known).nonzero()[:, 0]
     rows = rows[written.lengths[rows].argsort()]  # of like lengths together, so that little padding is read
-    for some in rows.split(max(1, SCORED_AT_ONCE // (len(task.ids) + task.horizon))):
+    at_once = max(1, SCORED_AT_ONCE // (len(task.ids) + task.horizon))
+    for some in rows.split(at_once) if len(rows) else ():  # a sure policy may lead all rows into known prefixes
         if task.stop is not None and task.stop.is_set():
             raise Stopped
         lengths, width = written.lengths[some].cpu(), int(written.lengths[some].max())

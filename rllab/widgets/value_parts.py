@@ -56,5 +56,5 @@ def fan_picture(found: Fan | None) -> Component:
         return group("right", note("no-fan", "Press Continue from here to see what could follow the chosen state."))
     title = heading("right-title", f"{len(found.returns)} continuations of state {len(found.prefix)}")
     figure = fan_of(found.forecasts, found.returns, start=len(found.prefix))
-    what = "each line: paid so far plus V of what follows; it ends at its return"
+    what = "each line: paid so far plus V of what follows; it ends at its return; dashed: the mean"
     return group("right", title, chart("rays", figure, f"Continuations: {what}"), note("fan-note", what))

@@ -50,7 +50,7 @@ def comparison(
     if found is None:
         return (parts,)
     figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q])
-    return (parts, chart("histograms", figure, "Returns behind the two tokens, with the same random numbers"))
+    return (parts, chart("histograms", figure, "Returns after the two tokens, with the same random numbers"))
 
 
 def compare(

@@ -133,6 +133,14 @@ def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatc
         assert one.returns == pytest.approx(other.returns, abs=1e-9)
 
 
+def test_a_state_whose_token_is_sure_takes_all_that_follows_from_the_next(monkeypatch):
+    world = tree_world(words=2, horizon=4, seed=3, kl_coef=0.0)
+    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)  # every prefix by itself
+    before, after = monte_carlo(world, PROMPT, [(), (1,)], samples=8, seed=0, barred=(0, 2))
+    assert before.returns == pytest.approx(after.returns)
+    assert len(set(after.returns)) > 1
+
+
 def test_the_same_seed_draws_the_same_and_another_does_not(tabular):
     draws = [monte_carlo(tabular, tabular.prompts[0], [()], samples=50, seed=seed)[0].returns for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
