@@ -24,6 +24,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -71,6 +72,7 @@ class Panel(anywidget.AnyWidget):
     _css: ClassVar[str] = styles()
     title: str = "Panel"
     ack = traitlets.Unicode().tag(sync=True)
+    own_id = traitlets.Unicode().tag(sync=True)  # by which the page finds this widget's whole model
     job: Job | None = None  # the last long work of this panel
     _closed: bool = False
 
@@ -83,7 +85,8 @@ class Panel(anywidget.AnyWidget):
         self.alert = ""
         self.last_traceback = ""
         self._draw_safely()
-        super().__init__()
+        own_id = uuid.uuid4().hex
+        super().__init__(model_id=own_id, own_id=own_id)
         self.on_msg(self._receive)
         registry.adopt(self, self._cell)
 

@@ -41,6 +41,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
+# What anywidget says of a page that was busy for two seconds; the panel goes on without its help (test_slow_page.py).
+GIVEN_UP = "[anywidget] Failed to initialize model."
 PATIENCE = 15_000  # milliseconds that an expectation waits: the tests share their cores
 BROWSER_FLAGS = (
     "--no-sandbox",
@@ -141,11 +143,14 @@ class Notebook:
     received: list[int] = field(default_factory=list)  # bytes of each message that came over a websocket
 
     @classmethod
-    def open(cls, browser: Browser, server: Server, name: str, *, width: int = 1280, height: int = 1400) -> Self:
-        """Open a notebook in a new page and wait for its kernel."""
+    def open(
+        cls, browser: Browser, server: Server, name: str, *, width: int = 1280, height: int = 1400, before: str = ""
+    ) -> Self:
+        """Open a notebook in a new page, with a script that runs before the page's own, and wait for its kernel."""
         page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+        page.add_init_script(before)
         notebook = cls(page, server)
-        page.on("pageerror", lambda error: notebook.page_errors.append(str(error)))
+        page.on("pageerror", lambda error: notebook._note_error(str(error)))
         page.on("request", lambda request: notebook._note_request(request.url))
         page.on(
             "websocket", lambda socket: socket.on("framereceived", lambda data: notebook.received.append(len(data)))
@@ -220,6 +225,10 @@ class Notebook:
         with contextlib.suppress(Exception):
             self.command("kernelmenu:shutdown")
         self.page.context.close()
+
+    def _note_error(self, error: str) -> None:
+        if error != GIVEN_UP:
+            self.page_errors.append(error)
 
     def _note_request(self, url: str) -> None:
         if not url.startswith((self.server.address, "data:", "blob:", self.server.address.replace("http", "ws", 1))):

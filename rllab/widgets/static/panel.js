@@ -172,10 +172,26 @@ class PanelView {
   }
 }
 
+/**
+ * anywidget gives the page two seconds to take a widget in, and after that lets none of its messages through, ever. A slow
+ * page may need longer: then the panel listens to the kernel itself, and asks for what it has missed.
+ */
+async function listen(model) {
+  const whole = await model.widget_manager.get_model(model.get("own_id"));
+  try {
+    await whole._handle_comm_msg({ content: { data: { method: "nothing" } } });
+  } catch {
+    const { _handle_comm_msg: handle } = Object.getPrototypeOf(Object.getPrototypeOf(whole)); // past anywidget's own
+    whole.comm.on_msg((message) => handle.call(whole, message));
+    whole.comm.send({ method: "request_state" });
+  }
+}
+
 export default {
   render({ model, el, signal }) {
     const root = make("section", "rllab", { tabindex: -1 });
     el.append(root);
     new PanelView(model, root).start(signal);
+    listen(model);
   },
 };
