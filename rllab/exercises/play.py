@@ -106,4 +106,4 @@ def _finish(trainer: Trainer, phases: Generator[Phase, None, dict[str, float]]) 
     for _ in phases:
         pass
     steps = trainer.world.policy.version - before
-    return f"UpdateRecord: {steps} optimizer steps; the policy is a new one, and the next state meets it."
+    return f"UpdateRecord: {steps} optimiser steps; the policy is a new one, and the next state meets it."

@@ -45,7 +45,7 @@ def training_curves(
     *,
     y: str,
     beside: Sequence[Beside] = (),
-    least: float = 1e-6,
+    least: float = 1e-2,
 ) -> go.Figure:
     """Draw some metrics of a run, `history` being the metrics of update 1, 2, ...; other runs are thin and dotted.
 

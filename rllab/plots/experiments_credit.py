@@ -45,7 +45,7 @@ def noise_by_length(result: x01.Result) -> Picture:
         "in proportion to the length."
     )
     grows = growth(result.slope("terminal"))
-    return Picture(drawn, words, "noise-to-signal ratio by length of the text", grows, ("exact", "runs"))
+    return Picture(drawn, words, "noise-to-signal ratio by length of the text", grows, ("exact", "average"))
 
 
 def samples_by_length(result: x02.Result) -> Picture:

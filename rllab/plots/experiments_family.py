@@ -16,7 +16,6 @@ MUCH = 1.5  # a length that has grown by this factor has grown
 WINDOW = 20  # episodes that a smoothed return is the mean of
 NEAR = 0.02  # shares closer than this are the same
 FEW = 300  # pairs that the prediction asks about
-ROOM = 1.4  # height of the picture of shares: three names end at 1 and need air above it
 RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "value"}
 
 
@@ -41,7 +40,7 @@ def dpo_beside_rl(result: x13.Result) -> Picture:
         Line(arm, counts, [result.closed(arm, pairs) for pairs in counts], role, dash, mode="lines+markers")
         for arm, (role, dash) in styles.items()
     ]
-    axes = Axes("pairs (logarithmic)", "share of the gap closed", log_x=True, around=ROOM, ticks=counts)
+    axes = Axes("pairs (logarithmic)", "share of the gap closed", log_x=True, ticks=counts)
     asked = FEW if FEW in counts else counts[0]
     few = {arm: result.closed(arm, asked) for arm in x13.ARMS}
     free, held = few[x13.ARMS[1]], few[x13.ARMS[0]]

@@ -179,7 +179,10 @@ def passes_by_temperature(result: x15.Result, seed: int = 0) -> Picture:
     ]
     drawn = lines(series, x=Axis("temperature τ"), y=Axis("tasks solved (%)"))
     said = ", ".join(f"{one.best:g} for {one.tries}" for one in shown)
-    words = f"The best temperature by number of tries: {said} (rings). A spread pays when only one try has to be right."
+    words = (
+        f"The best temperature by number of tries: {said} (large dots). A spread pays when only one try has to be "
+        "right."
+    )
     way = shown[-1].best - shown[0].best
     return Picture(drawn, words, "tasks solved by temperature", "up" if way > 0 else "down" if way < 0 else "same")
 

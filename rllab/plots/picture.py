@@ -14,11 +14,11 @@ class Picture:
     """A figure, the sentence that says what is to be seen in it, and its name read aloud.
 
     `outcome` is what a prediction is compared with: the id of an option, or a number. `kinds` says of its numbers
-    what they are, as the badges under a panel do; "runs" is a mean or median of many runs.
+    what they are, as the badges under a panel do; "average" has no s.e. beside it.
     """
 
     figure: go.Figure
     words: str
     alt: str
     outcome: str | float = ""
-    kinds: tuple[str, ...] = ("runs",)
+    kinds: tuple[str, ...] = ("average",)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rllab.maths.losses import clipped_surrogate_loss, course_clipped_loss
 from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
-from rllab.plots.numbers import fixed
+from rllab.plots.numbers import apportioned, fixed
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, figure
@@ -30,8 +30,8 @@ def surrogate(token: str, ratio: float, clip_eps: float) -> Picture:
     advantage = 1.0 if token == GOOD else -1.0
     lines = [Line("no clip", GRID, [advantage * one for one in GRID], "reference", "dot")]
     for name, form, role, dash in (
-        ("course's clip", course_clipped_loss, "reward", "dash"),
         ("PPO's clip", clipped_surrogate_loss, "policy", "solid"),
+        ("course's clip", course_clipped_loss, "reward", "dash"),
     ):
         lines.append(Line(name, GRID, _heights(form, GRID, advantage, clip_eps)[0].tolist(), role, dash))
     pushes = [
@@ -87,9 +87,10 @@ def account(row: Mapping[str, Any], kl_coef: float) -> Picture:
         for name, heights, role in (("score", scores, "reward"), ("\u2212\u03b2 KL", prices, "kl"))
     ]
     total = sum(scores) + sum(prices)
+    score, price = apportioned([sum(scores), sum(prices)], total)
     words = (
-        f"The score {fixed(sum(scores), signed=True)} is paid at the end; the KL costs {fixed(-sum(prices), 3)} over "
-        f"all tokens. Together the response is paid {fixed(total, 3, signed=True)}."
+        f"The score {fixed(score, signed=True)} is paid at the end; the KL costs {fixed(-price)} over all tokens. "
+        f"Together the response is paid {fixed(total, signed=True)}."
     )
     drawn = figure(traces, x="token", y="reward", layout={"height": HEIGHT, "barmode": "relative"} | LEGEND)
     return Picture(drawn, words, "reward of each token: score and price of the KL")

@@ -217,7 +217,7 @@ def badges(key: str, *kinds: str) -> Component:
 BADGES = {
     "exact": "exact",
     "monte-carlo": "Monte-Carlo \u00b1 s.e.",
-    "runs": "Monte-Carlo, many runs",
+    "average": "Monte-Carlo average",
     "learned": "learned",
 }
 

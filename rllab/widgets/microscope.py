@@ -142,7 +142,7 @@ class MicroscopePanel(Panel):
         if self.busy and self.job is not None:
             self.job.stop()
         else:
-            self.start_job("one optimizer step", self._examine)
+            self.start_job("one optimiser step", self._examine)
 
     def keep(self) -> None:
         """Let the run take the step."""

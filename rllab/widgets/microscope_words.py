@@ -12,7 +12,7 @@ ROOM = 8  # candidates that are drawn
 STRAIGHT, BENT = 0.9, 0.5  # share of the change that was foretold
 
 START = (
-    "Take a step: a copy of the run writes its next batch and takes one optimizer step on it. You see what that did to "
+    "Take a step: a copy of the run writes its next batch and takes one optimiser step on it. You see what that did to "
     "every token, beside what the gradient foretold. The run itself stays where it is until you keep the step."
 )
 

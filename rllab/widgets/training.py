@@ -69,7 +69,7 @@ class TrainingPanel(RunPanel):
                 *study_parts(self),
             ),
             reading=reading(trainer, history),
-            badges=("learned",) if trainer.algorithm.uses_critic else (),
+            badges=("average", "learned") if trainer.algorithm.uses_critic else ("average",),
             foot=("keys: space starts and pauses, u one update, s stops",),
             shortcuts={" ": "start", "u": "one", "s": "stop"},
         )

@@ -27,7 +27,7 @@ def test_the_two_clips_agree_for_good_tokens_alone(token: str, ratio: float, our
 
 def test_the_surrogate_is_the_lower_of_clipped_and_unclipped() -> None:
     for token, advantage in ((GOOD, 1.0), (BAD, -1.0)):
-        free, _, ours = (trace for trace in surrogate(token, 1.0, 0.2).figure.data)
+        free, ours, _ = (trace for trace in surrogate(token, 1.0, 0.2).figure.data)
         clipped = [advantage * min(max(ratio, 0.8), 1.2) for ratio in ours.x]
         assert list(ours.y) == pytest.approx([min(one, two) for one, two in zip(free.y, clipped, strict=True)])
 

@@ -76,7 +76,7 @@ def test_the_outcome_is_compared_and_drawn(asked: Prediction) -> None:
     assert "The curve rises by 1." in words(panel)
     assert words(panel, "source") == "your own run"
     assert sent(panel)["c_picture"]["alt"] == "a curve"
-    assert [badge["kind"] for badge in panel.component("badges")["badges"]] == ["runs"]
+    assert [badge["kind"] for badge in panel.component("badges")["badges"]] == ["average"]
 
 
 def test_a_prediction_outlives_the_panel(asked: Prediction) -> None:
