@@ -129,6 +129,13 @@ def test_pip_trouble_is_one_sentence_with_its_reason(tmp_path: Path) -> None:
     assert "no-such-package-here" in log.read_text("utf-8")
 
 
+def test_the_reason_of_a_build_is_told_as_well(tmp_path: Path) -> None:
+    """Without a network it is not the package that fails first, but what pip would build it with."""
+    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["no-such-builder-here"]\n')
+    with pytest.raises(lab.TroubleError, match=r"\(No matching distribution found for no-such-builder-here\)"):
+        lab.pip_install(sys.executable, ["--no-index", str(tmp_path)], log=tmp_path / "install.log")
+
+
 def test_trouble_ends_with_status_1_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
