@@ -142,7 +142,7 @@ def loss_near_zero(curves: Curves) -> Finding | None:
     return Finding(
         "a policy loss near 0 is expected",
         "note",
-        f"The policy loss is {losses[-1]:+.4f}.",
+        f"The policy loss is {round(losses[-1], 4) + 0.0:+.4f}.",
         "Weights are centred and ratios start at 1, so gains and losses cancel in the value, though not in the "
         "gradient. Watch the score, not the loss.",
         ("huggingface/trl #2703", "huggingface/trl #3452", "huggingface/open-r1 #239", "unslothai/unsloth #2291"),

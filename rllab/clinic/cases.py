@@ -102,7 +102,7 @@ class Case:
             return Verdict(right=True, explanation=said, threads=hidden.threads)
         if named.name == HEALTHY:
             return Verdict(right=False, explanation=f"Something is wrong here. {hidden.hint}", threads=())
-        said = f"Not this one. If it were that {named.title}: {named.shows}. {hidden.hint}"
+        said = f"Not this one. “{named.title}” shows in this: {named.shows}. {hidden.hint}"
         return Verdict(right=False, explanation=said, threads=())
 
     def hint(self) -> str:

@@ -16,6 +16,7 @@ MUCH = 1.5  # a length that has grown by this factor has grown
 WINDOW = 20  # episodes that a smoothed return is the mean of
 NEAR = 0.02  # shares closer than this are the same
 FEW = 300  # pairs that the prediction asks about
+FLOOR = -150.0  # return: a few early episodes are far below, and would flatten what comes after
 RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "value"}
 
 
@@ -67,10 +68,11 @@ def cliff(result: x16.Result) -> Picture:
     for arm in result.arms:
         smooth = _smoothed(arm.curve)
         episodes = list(range(WINDOW, WINDOW + len(smooth)))
-        lines.append(Line(arm.rule, episodes, [max(one, -150.0) for one in smooth], RULE_ROLES[arm.rule]))
+        lines.append(Line(arm.rule, episodes, [max(one, FLOOR) for one in smooth], RULE_ROLES[arm.rule]))
         online[arm.rule] = statistics.fmean(arm.online)
         greedy = statistics.median(arm.greedy)
         said.append(f"{arm.rule} earns {fixed(online[arm.rule], 1)} while learning, {fixed(greedy, 0)} when greedy")
+    said.append(f"what is below {fixed(FLOOR, 0)} at the start is drawn there")
     axes = Axes("episode", f"return, mean of {WINDOW} episodes")
     best = "sarsa" if online["SARSA"] > online["Q-learning"] else "q"
     return Picture(line_chart(lines, axes), "; ".join(said) + ".", "return of each rule while it learns", best)

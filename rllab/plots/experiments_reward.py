@@ -26,7 +26,8 @@ def accuracy_by_pairs(result: x19.Result) -> Picture:
     accuracy, ceiling, gold = result.mean(x19.NOISES[-1], result.pairs[-1])
     words = (
         f"Noise {x19.NOISES[-1]:g}, {result.pairs[-1]:,} pairs: {accuracy:.0%} of fresh labels foreseen; the ceiling "
-        f"is {ceiling:.0%}. The same model ranks {gold:.0%} of the pairs as gold does. Means of {_seeds(result)} tasks."
+        f"(dotted) is {ceiling:.0%}. The same model ranks {gold:.0%} of the pairs as gold does. Means of "
+        f"{_seeds(result)} tasks."
     )
     outcome = "all" if accuracy > ALL else "ceiling" if ceiling - accuracy < NEAR else "below"
     return Picture(drawn, words, "held-out accuracy of reward models by pairs and noise", outcome)

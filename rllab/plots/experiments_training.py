@@ -9,11 +9,13 @@ import statistics
 from collections.abc import Sequence
 
 from rllab.experiments import x11, x12, x14, x15, x17, x18
+from rllab.plots.line_chart import log_axis
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
 from rllab.plots.theme import colour, figure
 from rllab.plots.xy import HEIGHT, Axis, Series, lines
 
+LOWEST = -1.0  # explained variance below which a line is told and not drawn: it would flatten the others
 FIVE = ("policy", "value", "reward", "down", "kl")  # colours of lines that have no meaning of their own
 SHORT = {x11.GRPO: "GRPO", x11.DAPO: "DAPO", x11.DR_GRPO: "Dr. GRPO"}
 WALKED = {"paper, epsilon 0.2": "PPO's clip", "course, epsilon 0.2": "course's clip", "no clip": "no clip"}
@@ -216,14 +218,16 @@ def explained_by_position(result: x17.Result) -> Picture:
         own = result.of(arm)
         means = [statistics.fmean(column) for column in zip(*(one.explained for one in own), strict=True)]
         overall.append(statistics.fmean(one.overall for one in own))
-        series.append(Series(arm, quarters, means, role))
+        if min(means) > LOWEST:
+            series.append(Series(arm, quarters, means, role))
     x = Axis("quarter of the text", stops=quarters)
     drawn = lines(series, x=x, y=Axis("explained variance, fresh texts"))
     first, last = series[0].y[0], max(series[0].y)
+    below = "" if len(series) == len(x17.ARMS) else " (too low for this picture)"
     words = (
         f"The fitted critic explains {fixed(first)} of the variance in the first quarter and up to {fixed(last)} later "
-        f"on. With a value believed in after the end it explains {fixed(overall[2])} in all instead of "
-        f"{fixed(overall[0])}, without learning {fixed(overall[1])}; padding in the fit changes little here "
+        f"on. With a value believed in after the end it explains {fixed(overall[2])} in all{below} instead "
+        f"of {fixed(overall[0])}, without learning {fixed(overall[1])}; padding in the fit changes little here "
         f"({fixed(overall[3])}), because nothing before the end looks at what stands after it."
     )
     return Picture(drawn, words, "explained variance by position in the text", last - first)
@@ -232,18 +236,26 @@ def explained_by_position(result: x17.Result) -> Picture:
 def details_left_out(result: x18.Result) -> Picture:
     """Draw, for each detail, how many times as large the number that betrays its absence is without it."""
     pairs = [result.means(switch.name) for switch in x18.SWITCHES]
-    bars = {
-        "type": "bar",
-        "orientation": "h",
+    times = [without / max(kept, 1e-3) for kept, without in pairs]
+    dots = {
+        "type": "scatter",
+        "mode": "markers+text",
         "y": [f"{switch.name}: {switch.number}" for switch in x18.SWITCHES],
-        "x": [without / max(kept, 1e-3) for kept, without in pairs],
-        "text": [f"{fixed(kept)} → {fixed(without)}" for kept, without in pairs],
-        "textposition": "outside",
+        "x": times,
+        "text": [f"  {fixed(kept)} → {fixed(without)}" for kept, without in pairs],
+        "textposition": "middle right",
         "cliponaxis": False,
-        "marker": {"color": colour("down")},
+        "marker": {"color": colour("down"), "size": 9},
     }
-    layout = {"height": HEIGHT, "xaxis": {"type": "log"}, "yaxis": {"autorange": "reversed"}, "margin": {"r": 90}}
-    drawn = figure([bars], x="times as large when left out (log)", y="", layout=layout)
+    here = {"type": "line", "x0": 1, "x1": 1, "yref": "paper", "y0": 0, "y1": 1, "line": {"color": colour("edge")}}
+    layout = {
+        "height": HEIGHT,
+        "xaxis": log_axis(min(times) / 1.5, 1.5 * max(times)),
+        "yaxis": {"autorange": "reversed"},
+        "margin": {"r": 90},
+        "shapes": [here],
+    }
+    drawn = figure([dots], x="times as large when left out (log)", y="", layout=layout)
     seeds = len(result.of(x18.SWITCHES[0].name))
     words = f"Mean of {seeds} seeds; each number moves the same way on every one of them when its detail is left out."
     return Picture(drawn, words, "six details, with and without")

@@ -95,6 +95,7 @@ class ClinicPanel(Panel):
                 *self._verdict(case),
             ),
             reading=self._words(case),
+            badges=("exact", "average"),
             foot=("keys: d draws a case, h gives a hint",),
             shortcuts={"d": "draw", "h": "hint"},
         )
@@ -258,7 +259,7 @@ class ClinicPanel(Panel):
         return (
             f"{len(case.history)} updates are there to be looked at, and every token of the last one. ",
             "Which two numbers should agree and do not?",
-            f" You have answered {tried} times." if tried else "",
+            f" You have answered {'once' if tried == 1 else f'{tried} times'}." if tried else "",
             tally,
         )
 

@@ -108,7 +108,9 @@ def curves(case: Case, view: str, *, twin: bool) -> Component:
         {**metrics, **({f"{TWIN}{name}": value for name, value in well[at].items()} if at < len(well) else {})}
         for at, metrics in enumerate(run)
     ]
-    shown = [_sheet(sheet, rows, twin=twin) for sheet in SHEETS[view] if sheet.curves[0].metric in run[0]]
+    known = [sheet for sheet in SHEETS[view] if sheet.curves[0].metric in run[0]]
+    alone = case.trainer.config.samples_per_prompt == 1  # a group of one is always silent, and says nothing
+    shown = [_sheet(sheet, rows, twin=twin) for sheet in known if not (alone and sheet.key == "silent")]
     return columns("sheets", *shown)
 
 

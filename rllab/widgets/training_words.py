@@ -119,7 +119,7 @@ def sample_rows(
     for old, new in zip(before, now or before, strict=True):
         rows.append(_sample_row("before", old, gold=gold))
         if now:
-            rows.append(_sample_row(f"after {update}", new, gold=gold))
+            rows.append(_sample_row(f"after\u00a0{update}", new, gold=gold))
     return rows
 
 

@@ -132,7 +132,7 @@ def test_one_update_more_and_samples_side_by_side(notebook: Notebook, training: 
     training.get_by_role("button", name="One update").click()
     table = training.locator('[data-key="samples"] tbody tr')
     expect(table).to_have_count(6, timeout=30_000)
-    expect(table.nth(1)).to_contain_text(f"after {before + 1}")
+    expect(table.nth(1)).to_contain_text(f"after\u00a0{before + 1}")
     score = notebook.value("training.now[0]['score']")
     expect(table.nth(1).locator("td").nth(2)).to_have_text(f"{score:+.2f}".replace("-", "\u2212"))
 

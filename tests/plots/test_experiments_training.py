@@ -39,10 +39,10 @@ def test_every_picture_has_named_axes_a_sentence_and_only_numbers(name: str) -> 
     assert "nan" not in picture.words
     assert "not a number" not in picture.words
     assert picture.figure.layout.xaxis.title.text
-    assert name == "details_left_out" or picture.figure.layout.yaxis.title.text  # its bars name themselves
+    assert name == "details_left_out" or picture.figure.layout.yaxis.title.text  # its rows name themselves
     for trace in picture.figure.data:
         if trace.type != "heatmap":
-            numbers = trace.x if trace.orientation == "h" else trace.y
+            numbers = trace.x if isinstance(trace.y[0], str) else trace.y
             assert all(math.isfinite(one) for one in numbers)
 
 

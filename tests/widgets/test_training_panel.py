@@ -58,7 +58,7 @@ def test_a_run_shows_what_its_history_holds(panel: TrainingPanel) -> None:
 def test_samples_before_and_now_are_of_the_same_prompts(panel: TrainingPanel, micro: World) -> None:
     run(panel)
     rows = panel.component("samples")["rows"]
-    assert [row[0]["text"] for row in rows] == ["before", "after 3"] * 3
+    assert [row[0]["text"] for row in rows] == ["before", "after\u00a03"] * 3
     now = panel.trainer.samples(micro.prompts[:3], panel.trainer.seed)
     for row, sample in zip(rows[1::2], now, strict=True):
         assert row[1]["text"].startswith(f"{sample['prompt']} \u2192 {sample['response']}")
