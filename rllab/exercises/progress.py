@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rllab.errors import LabError
 from rllab.exercises.records import Exercise, Verdict
 from rllab.paths import home_dir, write_atomically
 
@@ -58,7 +57,7 @@ class Progress:
         self.folder = home_dir() / "progress" if folder is None else folder
 
     def entry(self, name: str) -> Entry:
-        """Return what is kept under a name; a file that cannot be read says so and can be reset."""
+        """Return what is kept under a name; a file that was cut off counts as none, and the next answer replaces it."""
         file = self._file(name)
         if not file.is_file():
             return Entry()
@@ -66,8 +65,8 @@ class Progress:
             kept = json.loads(file.read_text("utf-8"))
             tries = tuple(Try(**one) for one in kept["tries"])
             return Entry(tries, int(kept["count"]), bool(kept["solved"]), int(kept["hints"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise LabError("progress file", str(file), "it cannot be read; reset this exercise") from error
+        except (ValueError, KeyError, TypeError):
+            return Entry()  # neither this learner's cells nor the overview of a room stop for one file
 
     def record(self, name: str, answer: Any, verdict: Verdict) -> Entry:
         """Keep one answer."""

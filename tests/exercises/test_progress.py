@@ -69,13 +69,21 @@ def test_the_file_stays_small(progress: Progress) -> None:
     assert (len(entry.tries), entry.count) == (KEPT, KEPT + 5)
 
 
-def test_a_damaged_file_says_what_to_do(progress: Progress) -> None:
+@pytest.mark.parametrize("damaged", ["", "{", "[]", '{"tries": [1]}', '{"tries": [], "count": "many"}', "\x00\x00"])
+def test_a_damaged_file_stops_nobody(damaged: str, progress: Progress) -> None:
+    """A panel is made in a cell: what it cannot read must not stop the cells below, nor the overview of a room."""
     progress.folder.mkdir(parents=True)
-    (progress.folder / "01.sweep.json").write_text("{", "utf-8")
-    with pytest.raises(LabError, match="reset this exercise"):
-        Attempt("01.sweep", progress=progress)
-    progress.reset("01.sweep")
-    assert Attempt("01.sweep", progress=progress).count == 0
+    for name in ("01.sweep", "predict.curve"):
+        (progress.folder / f"{name}.json").write_text(damaged, "utf-8")
+    attempt = Attempt("01.sweep", progress=progress)
+    assert (attempt.count, attempt.solved, attempt.hints) == (0, False, ())
+    assert all(one.begun == 0 for one in overview(exercises("01"), [progress]))
+    attempt.submit("4")
+    assert Attempt("01.sweep", progress=progress).solved
+    asked = Prediction("curve", "What?", options={"up": "it rises"}, progress=progress)
+    assert not asked.unlocked
+    asked.predict("up")
+    assert asked.unlocked
 
 
 def test_a_reader_never_sees_half_a_file(progress: Progress) -> None:
