@@ -20,7 +20,7 @@ from rllab.truth.levels import Level
 from rllab.truth.optimum import Optimum, soft_optimum
 
 ANSWERS = 200
-BETAS = (5.0, 2.0, 1.0, 0.5, 0.25)
+BETAS = (5.0, 3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.4, 0.35, 0.3, 0.25)
 NUDGE = 1e-4  # relative step of beta for the slope
 BEST_OF = 16
 LR = 0.1

@@ -13,6 +13,7 @@ from rllab.truth import Tree
 
 HEIGHT = 240
 EARLY, EVENLY, LATE = "early", "evenly", "late"
+KINDS = ("monte-carlo", "learned")  # what a critic has learned, held against sampled stories
 MUCH = 0.6  # a part that knows this share of what the last one knows, knows already
 
 
@@ -64,7 +65,7 @@ def foresight(parts: Sequence[Part]) -> Picture:
         f"the variance in the first part, {fixed(known[len(known) // 2])} ± {fixed(parts[len(known) // 2].error)} in "
         f"the middle and {fixed(known[-1])} ± {fixed(parts[-1].error)} in the last; 1 would be everything."
     )
-    return Picture(drawn, words, "explained variance of the critic by part of the response", _when(known))
+    return Picture(drawn, words, "explained variance of the critic by part of the response", _when(known), KINDS)
 
 
 def _when(known: Sequence[float]) -> str:

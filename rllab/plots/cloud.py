@@ -105,13 +105,14 @@ def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
     names = [esc(tree.policy.token_text(int(token))) for token in shown]
 
     def draw(eta: float) -> Picture:
-        after = torch.softmax(pi.log() + eta * slope, dim=0)
+        after, line = torch.softmax(pi.log() + eta * slope, dim=0), (pi + eta * foretold)[shown]
+        low, high = span(line.tolist() + [0.0, 1.0])  # a straight line knows no bounds
         traces = [
             _bars("before", names, pi[shown], faded("policy", 0.4)),
             _bars("after", names, after[shown], colour("policy")),
-            _crosses("foretold", names, (pi + eta * foretold)[shown]),
+            _crosses("foretold", names, line),
         ]
-        layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [-0.1, 1.1]}}
+        layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [low, high]}}
         drawn = figure(traces, x="first token", y="probability", layout=layout)
         gain = float(after @ q) - tree.J
         words = (

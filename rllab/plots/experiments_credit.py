@@ -65,8 +65,8 @@ def samples_by_length(result: x02.Result) -> Picture:
     axes = Axes("tokens in a text", "texts until it is learned", log_x=True, log_y=True, ticks=stops)
     drawn = line_chart(lines, axes)
     words = (
-        f"At {max(stops)} tokens one score at the end needs {result.texts('terminal', max(stops)):,.0f} texts and a "
-        f"score of one's own for each token {result.texts('own token', max(stops)):,.0f}. All or nothing needs "
+        f"At {max(stops)} tokens one score at the end needs {result.texts('terminal', max(stops)):,.0f} texts, a score "
+        f"for each single token {result.texts('own token', max(stops)):,.0f}. All or nothing needs "
         f"{texts[-1]:,.0f} at only {lengths[-1]} tokens."
     )
     return Picture(drawn, words, "texts needed by length", growth(result.slope("terminal", beyond=NOISY)))
@@ -85,7 +85,7 @@ def shaping_arms(result: x04.Result) -> Picture:
     drawn = figure([bars | labels], x="texts until the right one is as likely as not", y="", layout=layout)
     whole, step = result.texts("shaped, whole return"), result.texts("shaped, one step")
     words = (
-        f"Sparse: {result.texts('sparse'):,.0f} texts. The same potential helps not at all with whole returns "
+        f"Sparse: {result.texts('sparse'):,.0f} texts. The same potential does not help with whole returns "
         f"({whole:,.0f}), and much where each step is trusted by itself ({step:,.0f}). The progress bonus is another "
         "objective."
     )

@@ -14,7 +14,11 @@ from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
 
 MANY = ("policy", "value", "reward", "down", "kl")
-KIND_ROLES = {"gaussian": "policy", "heavy tails": "value", "keyword stuffing": "reward"}
+KINDS = {
+    "gaussian": ("Gaussian", "policy"),
+    "heavy tails": ("heavy tails", "value"),
+    "keyword stuffing": ("keyword stuffing", "reward"),
+}
 LATER = 1.1  # a peak that lies further away by this factor is later
 
 
@@ -27,7 +31,7 @@ def best_of_kl(result: x06.Result) -> Picture:
     ]
     most = result.of(counts[-1])
     lines.append(Line("bound", x06.NS, [row.bound for row in most], "ink", "dot"))
-    axes = Axes("n (logarithmic)", "KL(best of n ‖ one) in nats", log_x=True, ticks=x06.NS)
+    axes = Axes("n (logarithmic)", "KL(best of n ‖ one) (nats)", log_x=True, ticks=x06.NS)
     at = x06.NS.index(16)
     words = (
         f"At n = 16 the bound is {fixed(most[at].bound, 3)} nats. With {counts[-1]:,} answers the KL is "
@@ -42,12 +46,12 @@ def best_of_gold(result: x07.Result) -> Picture:
     The outcome names the kinds after which gold falls again, joined by a plus sign, or "none".
     """
     lines, ends, falls = [], [], []
-    for kind, role in KIND_ROLES.items():
+    for kind, (name, role) in KINDS.items():
         curves = result.of(kind)
         gold = _means([curve.gold for curve in curves])
-        lines.append(Line(kind, result.ns, gold, role, mode="lines+markers"))
+        lines.append(Line(name, result.ns, gold, role, mode="lines+markers"))
         peak = max(range(len(gold)), key=gold.__getitem__)
-        ends.append(f"{kind} {fixed(gold[peak])} at n = {result.ns[peak]}, {fixed(gold[-1])} at {result.ns[-1]}")
+        ends.append(f"{name} {fixed(gold[peak])} at n = {result.ns[peak]:,}, {fixed(gold[-1])} at {result.ns[-1]:,}")
         if sum(curve.turns for curve in curves) > len(curves) / 2:
             falls.append(kind)
     axes = Axes("n (logarithmic)", "gold of the best of n", log_x=True, ticks=result.ns[::2], around=0.0)

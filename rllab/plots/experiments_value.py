@@ -31,7 +31,7 @@ def baselines(result: x05.Result) -> Picture:
     factor = last.none / first.none
     words = (
         f"With {last.shift:g} added to every reward the variance without a baseline is {significant(last.none)}, "
-        f"{significant(factor, 2)} times that at level 0; with the mean reward subtracted it stays "
+        f"{significant(factor, 3)} times that at level 0; with the mean reward subtracted it stays "
         f"{significant(last.mean)}. The mean of the gradient is the same in all of them."
     )
     return Picture(drawn, words, "variance of the gradient by baseline and level of the reward", factor, ("exact",))
@@ -50,9 +50,10 @@ def groups(result: x05.Result, k: int = 4) -> Picture:
     ratio = next(one.ratio for one in result.groups if one.k == k)
     words = (
         f"With {k} samples the mean of the others costs {fixed(ratio)} times the variance, per sample, of the true "
-        f"mean, which nobody knows. A rule of thumb says k / (k \u2212 1), here {fixed(k / (k - 1))}."
+        f"mean, which nobody knows. A rule of thumb says k/(k\u00a0\u2212\u00a01), here {fixed(k / (k - 1))}."
     )
-    return Picture(drawn, words, "variance with leave-one-out by group size")
+    kinds = ("exact",) if k <= x05.LISTED else ("average",)
+    return Picture(drawn, words, "variance with leave-one-out by group size", kinds=kinds)
 
 
 def best_lambda(result: x03.Result, critic: str = "noisy") -> Picture:
@@ -64,13 +65,13 @@ def best_lambda(result: x03.Result, critic: str = "noisy") -> Picture:
     lines = []
     for batch, role in zip(SHOWN_BATCHES, FOUR, strict=True):
         errors, best = arm.mse(batch), arm.best(batch)
-        lines.append(Line(f"{batch} walks", x03.LAMBDAS, errors, role, mode="lines+markers"))
+        lines.append(Line(f"{batch:,} walks", x03.LAMBDAS, errors, role, mode="lines+markers"))
         lines.append(_dot(best, min(errors), role))
     drawn = line_chart(lines, Axes("λ", "squared error of the gradient", log_y=True, ticks=STOPS))
     few, many = (arm.best(batch) for batch in (SHOWN_BATCHES[0], SHOWN_BATCHES[-1]))
     words = (
         f"{critic.capitalize()} critic: with {SHOWN_BATCHES[0]} walks in a batch λ = {few:g} is best, "
-        f"with {SHOWN_BATCHES[-1]} walks λ = {many:g} (large dots)."
+        f"with {SHOWN_BATCHES[-1]:,} walks λ = {many:g} (large dots)."
     )
     way = "up" if many > few else "down" if many < few else "same"
     return Picture(drawn, words, f"error of the gradient over lambda, {critic} critic", way)
@@ -90,29 +91,35 @@ def bias_and_variance(result: x03.Result, critic: str, batch: int) -> Picture:
     drawn = line_chart(lines, Axes("λ", "squared error of the gradient", around=0.0, ticks=STOPS))
     words = (
         f"{critic.capitalize()} critic, {batch} walks: the error is least at λ = {x03.LAMBDAS[at]:g}, where bias² is "
-        f"{significant(arm.bias2[at], 2)} and variance {significant(noise[at], 2)}."
+        f"{significant(arm.bias2[at])} and variance {significant(noise[at])}."
     )
     return Picture(drawn, words, "bias and variance of the gradient over lambda")
 
 
 def kl_estimators(result: x10.Result) -> Picture:
-    """Draw the spread and the bias of k1, k2 and k3 for policies close together and far apart."""
+    """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each stands its bias."""
     near, far = x10.APART
     names = [slope.estimator for slope in result.slopes]
     traces = [
         _bars(names, [result.value(name, apart).deviation for name in names], label, role)
         for apart, label, role in ((near, "close together", "policy"), (far, "far apart", "reward"))
     ]
-    layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "yaxis": {"type": "log"}, "bargap": 0.3}
-    drawn = figure(traces, x="estimator", y="spread of one sample / true KL (log)", layout=layout)
+    under = [f"{name}<br>{_bias(result, name, near)} close, {_bias(result, name, far)} far" for name in names]
+    ticks = {"tickvals": names, "ticktext": under}
+    layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "xaxis": ticks, "bargap": 0.3}
+    drawn = figure(traces, x="estimator, and how far it is off on average", y="spread of one / true KL", layout=layout)
     k1, k3 = (result.value(name, near).deviation for name in ("k1", "k3"))
-    bias = 100 * result.value("k2", far).bias
     words = (
         f"Close together one k1 scatters {significant(k1, 2)} times the KL itself, one k3 only "
-        f"{significant(k3, 2)} times; far apart k2 is {fixed(bias, 0)} % too large on average."
+        f"{significant(k3, 2)} times; far apart k2 is off by {_bias(result, 'k2', far)} on average."
     )
     least = min(names, key=lambda name: result.value(name, near).deviation + abs(result.value(name, far).bias))
     return Picture(drawn, words, "spread of the estimators of KL", least)
+
+
+def _bias(result: x10.Result, name: str, apart: float) -> str:
+    """Return the bias of an estimator, in percent of the KL."""
+    return f"{fixed(100 * result.value(name, apart).bias, 0, signed=True)}%"
 
 
 def _bars(names: Sequence[str], heights: Sequence[float], name: str, role: str) -> dict[str, object]:

@@ -27,7 +27,7 @@ def one_cat(press: float, pay_off: float, lr: float, cat: int) -> Picture:
     else:
         said = f"in {TRIALS} trials it has not come to press more often than not"
     words = f"Cat {cat} begins with {significant(press)}; {said}. At the end the probability is {fixed(curve[-1])}."
-    return Picture(drawn, words, "probability to press over trials, one cat")
+    return Picture(drawn, words, "probability to press over trials, one cat", kinds=())
 
 
 def many_cats(curves: NDArray[np.float64]) -> Picture:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rllab.plots.labels import EndLabel, end_labels, span
+from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT, STATE_AXIS, over_states
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, figure
@@ -55,7 +55,7 @@ def payment_bars(tokens: Sequence[str], lines: Sequence[Line], *, selected: int)
         EndLabel("sum" if len(lines) == 1 else f"sum, {line.name}", row[-1], line.role)
         for line, row in zip(lines, sums, strict=True)
     ]
-    shown = list(range(0, len(tokens), max(1, -(-len(tokens) // MOST_NAMES))))
+    shown = names_that_fit(tokens, most=MOST_NAMES, pixels=340.0)  # two lines with long names leave no more
     here = {"type": "rect", "x0": selected - 0.5, "x1": selected + 0.5, "yref": "paper", "y0": 0, "y1": 1}
     layout = {
         "height": HEIGHT,

@@ -106,4 +106,4 @@ class ExercisePanel(Panel):
 
 
 def _code(task: Code) -> Component:
-    return prose("answer", f"Write {task.signature} in the cell below and hand it over with panel.submit.")
+    return prose("answer", f"Write {task.signature} in the cell below and run that cell: its last line hands it over.")

@@ -34,7 +34,8 @@ class ExplorerPanel(Panel):
     """Move sliders and see a figure and a sentence that follow.
 
     `function` takes the settings by name and returns a `Picture`; it is called at every move, so it has to answer
-    within 200 ms: model runs belong behind a Run button.
+    within 200 ms: model runs belong behind a Run button. Its numbers are what `badge` says; where that is empty,
+    what each picture says of itself.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class ExplorerPanel(Panel):
         return View(
             body=(row("settings", *sliders), chart("picture", picture.figure, picture.alt)),
             reading=(picture.words,),
-            badges=(self.badge,) if self.badge else (),
+            badges=(self.badge,) if self.badge else picture.kinds,
         )
 
     @property

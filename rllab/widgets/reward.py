@@ -113,8 +113,8 @@ class RewardPanel(Panel):
         return row(
             "editing",
             self._box(self.world.policy.decode(self.ids)),
-            button("delete", f"Delete {name}", self.delete, disabled=self.busy),
-            button("twice", f"Say {name} twice", self.say_twice, disabled=self.busy),
+            button("delete", f"Delete “{name}”", self.delete, disabled=self.busy),
+            button("twice", f"Say “{name}” twice", self.say_twice, disabled=self.busy),
             button("undo", "Undo edit", self.undo, disabled=self.busy or len(self.versions) < 2),
         )
 
@@ -197,12 +197,12 @@ class RewardPanel(Panel):
     def delete(self) -> None:
         """Take the chosen token out."""
         name = self._tokens()[self.selected]
-        self._edit(f"without {name}", (*self.ids[: self.selected], *self.ids[self.selected + 1 :]))
+        self._edit(f"without “{name}”", (*self.ids[: self.selected], *self.ids[self.selected + 1 :]))
 
     def say_twice(self) -> None:
         """Put the chosen token in once more."""
         name = self._tokens()[self.selected]
-        self._edit(f"{name} twice", (*self.ids[: self.selected + 1], *self.ids[self.selected :]))
+        self._edit(f"“{name}” twice", (*self.ids[: self.selected + 1], *self.ids[self.selected :]))
 
     def undo(self) -> None:
         """Go back to the version before."""

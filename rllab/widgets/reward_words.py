@@ -72,8 +72,8 @@ def opposite_words(paid: Paid, gold: Paid, tokens: Sequence[str], at: int) -> Wo
         return (f"{said}.",)
     ours, theirs = (written(one.scores[at] - one.scores[at - 1]) for one in (paid, gold))
     if ours * theirs < 0:
-        return (f"{said}, and at {tokens[at]} it goes the other way: {_signed(theirs)}.",)
-    return (f"{said}; at {tokens[at]} it moves by {_signed(theirs)}.",)
+        return (f"{said}, and at “{tokens[at]}” it goes the other way: {_signed(theirs)}.",)
+    return (f"{said}; at “{tokens[at]}” it moves by {_signed(theirs)}.",)
 
 
 def edit_words(what: str, score: tuple[float, float], gold: tuple[float, float] | None = None) -> Words:

@@ -65,6 +65,8 @@ def test_a_small_step_does_what_the_straight_line_foretells_and_a_large_one_does
         moved = max(abs(one - two) for one, two in zip(after, before, strict=True))
         missed = max(abs(one - two) for one, two in zip(after, foretold, strict=True))
         assert (missed < 0.1 * moved) == straight
+        low, high = draw(eta).figure.layout.yaxis.range
+        assert all(low < one < high for one in foretold)  # also what is foretold below 0 or above 1
     assert float(draw(5.0).outcome) > float(draw(1.0).outcome) > 0
 
 

@@ -34,6 +34,12 @@ def test_sliders_change_the_picture_and_the_sentence() -> None:
     assert panel.title == "Powers"
 
 
+def test_the_numbers_are_called_what_the_panel_or_else_the_picture_says() -> None:
+    for badge, kinds in (("exact", ["exact"]), ("", ["average"])):
+        panel = ExplorerPanel("Powers", draw, [POWER, SCALE], badge=badge)
+        assert [one["kind"] for one in panel.component("badges")["badges"]] == kinds
+
+
 def test_a_move_is_drawn_within_200_ms() -> None:
     panel = ExplorerPanel("Powers", draw, [POWER, SCALE])
     seconds = []

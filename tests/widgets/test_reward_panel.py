@@ -106,10 +106,10 @@ def test_delete_not_and_look(panel: RewardPanel, micro: World) -> None:
     whole = read(micro, micro.reward, response_of(micro, panel.prompt, TEXT)).total
     without = read(micro, micro.reward, response_of(micro, panel.prompt, "is happy")).total
     panel.set("strip", 1)
-    assert panel.component("delete")["label"] == "Delete not"
+    assert panel.component("delete")["label"] == "Delete “not”"
     panel.press("delete")
     assert numbers(words(panel)) == [shown(whole), shown(without), round(shown(without) - shown(whole), 2)]
-    assert words(panel).startswith("Without not: ")
+    assert words(panel).startswith("Without “not”: ")
     assert panel.component("response")["value"] == "is happy"
     rows = panel.component("history")["rows"]
     assert [row[1]["text"] for row in rows] == [TEXT, "is happy"]
