@@ -1,4 +1,7 @@
-"""Run experiments at workshop size and keep what they gave: `python -m rllab.experiments NAME ...`."""
+"""Run experiments at workshop size and keep what they gave: `python -m rllab.experiments NAME ...`.
+
+A name with a size behind it, such as x17-tales, is the same experiment at that size.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from pathlib import Path
 from rllab.errors import LabError
 from rllab.experiments.recorded import record
 
+FURTHER = ("x17-tales",)  # experiments that have one more size worth keeping
+
 
 def known() -> list[str]:
-    """List the experiments by the names of their modules."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("x[0-9]*.py"))
+    """List the experiments by the names of their modules, and those of a further size."""
+    return sorted([*(path.stem for path in Path(__file__).parent.glob("x[0-9]*.py")), *FURTHER])
 
 
 def main() -> int:
@@ -22,14 +27,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rllab.experiments", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", choices=known(), help=", ".join(known()))
     for name in parser.parse_args().names:
-        module = importlib.import_module(f"rllab.experiments.{name}")
+        stem, _, further = name.partition("-")
+        module = importlib.import_module(f"rllab.experiments.{stem}")
+        size = getattr(module, (further or "workshop").upper())
         began = time.perf_counter()
         try:
-            result = module.run(module.WORKSHOP, progress=_say)
+            result = module.run(size, progress=_say)
         except LabError as error:
             sys.stderr.write(f"{name}: {error}\n")
             return 2
-        record(name, module.WORKSHOP, result, seconds=time.perf_counter() - began)
+        record(name, size, result, seconds=time.perf_counter() - began)
         sys.stderr.write(f"{name}: kept\n")
     return 0
 

@@ -32,9 +32,9 @@ def recorded(name: str) -> dict[str, Any]:
     return content
 
 
-def recorded_result(experiment: ModuleType) -> Any:
-    """Return the recorded result of an experiment as the record that its `run` gives, to be drawn like a fresh one."""
-    name = experiment.__name__.rpartition(".")[2]
+def recorded_result(experiment: ModuleType, *, size: str = "") -> Any:
+    """Return a recorded result as the record that the experiment's `run` gives; `size` names one beside WORKSHOP."""
+    name = "-".join(filter(None, (experiment.__name__.rpartition(".")[2], size)))
     content = recorded(name)["result"]
     try:
         return _restored(experiment.Result, content)

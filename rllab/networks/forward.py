@@ -43,29 +43,44 @@ class Trunk(Protocol):
 def action_logits(model: PreTrainedModel, sequences: Sequences, *, trunk: Trunk | None = None) -> Tensor:
     """Return the logits that chose each response token, (B, T, A); only these columns are projected."""
     width = sequences.tokens.shape[1] - sequences.prompt_width
-    rest, start = (model, {"input_ids": sequences.tokens}) if trunk is None else trunk.enter(model, sequences)
-    output = rest(
-        **start,
-        attention_mask=sequences.attention_mask.long(),
-        position_ids=position_ids(sequences.attention_mask),
-        use_cache=False,
-        logits_to_keep=width + 1,
-    )
-    logits: Tensor = output.logits  # (B, T+1, A): the states s_0..s_T
-    return logits[:, :-1]
+    rest, inputs, back = _inputs(model, sequences, trunk)
+    output = rest(**inputs, use_cache=False, logits_to_keep=width + 1)
+    logits: Tensor = output.logits  # (U, T+1, A): the states s_0..s_T
+    return logits[back, :-1]
 
 
 def state_features(model: PreTrainedModel, sequences: Sequences, *, trunk: Trunk | None = None) -> Tensor:
     """Return what a network makes of every state s_0..s_T, (B, T+1, H): its last hidden layer."""
     base: Any = model.base_model
-    rest, start = (base, {"input_ids": sequences.tokens}) if trunk is None else trunk.enter(base, sequences)
-    output = rest(
-        **start,
-        attention_mask=sequences.attention_mask.long(),
-        position_ids=position_ids(sequences.attention_mask),
-        use_cache=False,
-    )
-    return states(output.last_hidden_state, sequences.prompt_width)
+    rest, inputs, back = _inputs(base, sequences, trunk)
+    output = rest(**inputs, use_cache=False)
+    return states(output.last_hidden_state, sequences.prompt_width)[back]
+
+
+def _inputs(
+    model: PreTrainedModel, sequences: Sequences, trunk: Trunk | None
+) -> tuple[PreTrainedModel, dict[str, Tensor], Tensor | slice]:
+    """Return what is to be run, on what, and which of the U rows that come out each row of the batch is.
+
+    Rows that are alike are read once: a policy that has learned a small world writes the same texts again and again.
+    """
+    mask, rest = sequences.attention_mask, model
+    if trunk is None:
+        rows, back = distinct_rows(torch.where(mask, sequences.tokens, -1))
+        start = {"input_ids": sequences.tokens[rows]}
+    else:  # what its blocks made of a batch is kept by the batch's own memory, so the batch stays whole
+        rows, back = slice(None), slice(None)
+        rest, start = trunk.enter(model, sequences)
+    return rest, {**start, "attention_mask": mask[rows].long(), "position_ids": position_ids(mask[rows])}, back
+
+
+def distinct_rows(table: Tensor) -> tuple[Tensor | slice, Tensor | slice]:
+    """Return one place for each distinct row of (B, L), and which of these each row is, (B,); all in their order."""
+    kinds, back = torch.unique(table, dim=0, return_inverse=True)
+    if len(kinds) == len(table):
+        return slice(None), slice(None)
+    places = torch.arange(len(table), device=table.device)
+    return torch.zeros_like(places[: len(kinds)]).scatter_(0, back, places), back
 
 
 def end_features(model: PreTrainedModel, sequences: Sequences) -> Tensor:

@@ -32,6 +32,23 @@ def test_temperature_divides_the_logits():
     assert torch.equal(policy.logits(rows, temperature=0.5), policy.logits(rows, temperature=1.0) / 0.5)
 
 
+def test_rows_that_are_alike_are_read_once_and_count_as_often_as_they_are_there():
+    policy = gpt2_policy()
+    apart, read = random_rows(policy, rows=4), []
+    often = apart.select([2, 0, 2, 3, 1, 0, 2])
+    with policy.model.register_forward_pre_hook(
+        lambda _, args, inputs: read.append(len(inputs["input_ids"])), with_kwargs=True
+    ):
+        together = policy.logits(often, temperature=1.0)
+    one_by_one = torch.cat([policy.logits(often.select([row]), temperature=1.0) for row in range(len(often))])
+    assert read == [4]
+    torch.testing.assert_close(together, one_by_one, rtol=1e-12, atol=1e-12)
+    weights = list(policy.model.parameters())
+    sums = (torch.autograd.grad(logits.square().sum(), weights) for logits in (together, one_by_one))
+    for ours, theirs in zip(*sums, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_a_copy_has_the_same_weights_until_either_changes():
     policy = gpt2_policy()
     twin = policy.copy()
