@@ -94,10 +94,13 @@ def planning(tree: Tree, values: Sequence[Tensor]) -> Callable[[int], Picture]:
         names = ["one sample", f"best of {samples}", f"look-ahead {depth}", "best there is"]
         roles = ["policy", "policy", "value", "ink"]
         bars = {"type": "bar", "x": names, "y": heights, "marker": {"color": [colour(role) for role in roles]}}
-        drawn = figure([bars], x="", y="score (reward)", layout={"height": HEIGHT})
+        written = {"text": [fixed(one, 3) for one in heights], "textposition": "outside", "cliponaxis": False}
+        drawn = figure([bars | written], x="", y="score (reward)", layout={"height": HEIGHT, "margin": {"t": 24}})
         text = tree.policy.decode(plan.ids)
-        said = f"Looking {depth} ahead reads {plan.states_read} states and writes “{text}”, scoring {fixed(plan.paid)}"
-        words = f"{said}; best-of-{samples} reads as many and scores {fixed(heights[1])} on average."
+        said = (
+            f"Looking {depth} ahead reads {plan.states_read} states and writes “{text}”, scoring {fixed(plan.paid, 3)}"
+        )
+        words = f"{said}; best-of-{samples} reads as many and scores {fixed(heights[1], 3)} on average."
         return Picture(drawn, words, "score of sampling, best-of-n and look-ahead")
 
     return draw

@@ -77,8 +77,8 @@ def length_push(long: int) -> Picture:
     layout = {"height": HEIGHT, "yaxis": {"range": [0, 1.15]}, "xaxis": {"tickangle": 0}}
     drawn = figure([bars], x="how the loss is averaged", y="push per token, long : short", layout=layout)
     words = (
-        f"In the mean of row means a token of the {long}-token answer gets {fixed(ratios[1])} of the push that a token "
-        f"of the {SHORT}-token answer gets; in the other three both get the same."
+        f"Under GRPO's mean of means a token of the {long}-token answer gets {fixed(ratios[1])} of the push that a "
+        f"token of the {SHORT}-token answer gets; in the other three both get the same."
     )
     return Picture(drawn, words, "push per token of a long and a short answer under four averages")
 
@@ -117,11 +117,11 @@ def dpo_triangle(share_b: float, wins: float, beta: float) -> Picture:
     start, end = path[0].tolist(), path[-1].tolist()
     fits = [[end[0] * share, end[1] * share, 1 - (end[0] + end[1]) * share] for share in (0.0, 1 / (end[0] + end[1]))]
     traces = [
-        _edge([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]], "all policies", "line", "solid"),
+        _edge([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]], "all policies", "edge", "solid"),
         _edge(fits, "fit the pairs as well", "value", "dot"),
         _edge(path.tolist(), "DPO", "policy", "solid"),
         _dots([start, end], ["reference", "end"]),
-        _dots([[1, 0, 0], [0, 1, 0], [0, 0, 1]], ["always A", "always B", "always C"], role="line"),
+        _dots([[1, 0, 0], [0, 1, 0], [0, 0, 1]], ["always A", "always B", "always C"], role="edge"),
     ]
     still = {"visible": False, "fixedrange": True}
     layout = {
@@ -185,12 +185,15 @@ def same_direction(comparison: BatchComparison) -> Picture:
         "z": cosines,
         "text": [[fixed(one) for one in row] for row in cosines],
         "texttemplate": "%{text}",
+        "textfont": {"color": colour("ink")},  # plotly would choose by the light theme's colours
         "colorscale": [[0, faded("policy", 0.04)], [1, faded("policy", 0.5)]],
+        "zmin": 0,
+        "zmax": 1,
         "showscale": False,
         "xgap": 2,
         "ygap": 2,
     }
-    drawn = figure([heat], x="", y="", layout={"height": HEIGHT, "yaxis": {"autorange": "reversed"}})
+    drawn = figure([heat], x="", y="", layout={"height": HEIGHT, "yaxis": {"autorange": "reversed", "showgrid": False}})
     apart = min(
         ((cosines[i][j], names[i], names[j]) for i in range(len(names)) for j in range(i)), key=lambda one: one[0]
     )
@@ -224,7 +227,10 @@ def _edge(policies: Sequence[Sequence[float]], name: str, role: str, dash: str) 
 
 def _dots(policies: Sequence[Sequence[float]], names: Sequence[str], role: str = "ink") -> dict[str, Any]:
     x, y = zip(*map(_place, policies), strict=True)
-    sides = ["bottom center" if height < 0.05 else "top center" for height in y]
+    sides = [
+        "bottom center" if height < 0.05 else "middle left" if name == "end" else "top center"
+        for height, name in zip(y, names, strict=True)
+    ]
     return {
         "type": "scatter",
         "mode": "markers+text",

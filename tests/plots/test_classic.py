@@ -49,8 +49,8 @@ def test_the_sentence_of_a_plan_quotes_the_bars(tree: Tree) -> None:
     assert sample == pytest.approx(sampled_mean(tree))
     assert planned == pytest.approx(look_ahead(tree, tree.v, depth=2).paid)
     assert sample <= best_of <= most + 1e-12
-    assert fixed(planned) in picture.words
-    assert fixed(best_of) in picture.words
+    assert fixed(planned, 3) in picture.words
+    assert fixed(best_of, 3) in picture.words
 
 
 def test_the_error_of_a_mix_is_bias_squared_plus_variance(tree: Tree) -> None:
