@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rllab.errors import LabError, nearest
 from rllab.jobs import ProgressFunction
 from rllab.lines import Lines
+from rllab.scoring import kind_of
 from rllab.stepper import Stepper
 from rllab.widgets.components import (
     BADGES,
@@ -118,8 +119,9 @@ class StepperPanel(WorkingPanel):
 
     def _badges(self, look: Look) -> tuple[str, ...]:
         """Return the kinds of all values on the screen."""
-        if self.lens != "advantage":
-            return ("learned",) if self.lens == "value" else ()
+        plain = {"policy": "exact", "reward": kind_of(self.stepper.world.objective.reward), "value": "learned"}
+        if self.lens in plain:
+            return (plain[self.lens],)
         kinds = {look.outlook.kind, look.worth.value.kind if look.worth is not None else ""}
         kinds |= {"monte-carlo"} if self.worth.compared(self.stepper, self.selected) is not None else set()
         return tuple(kind for kind in BADGES if kind in kinds)

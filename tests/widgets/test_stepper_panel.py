@@ -177,6 +177,12 @@ def test_the_value_sentence_quotes_the_curve(panel: StepperPanel) -> None:
     assert panel.stepper.world.objective.describe() in words(panel)
 
 
+def test_probabilities_are_exact_and_a_reward_model_s_scores_learned(panel: StepperPanel) -> None:
+    for lens, kind in (("policy", "exact"), ("reward", "learned"), ("value", "learned")):
+        panel.set("lens", lens)
+        assert [badge["kind"] for badge in panel.component("badges")["badges"]] == [kind]
+
+
 def test_after_the_end_there_is_no_value(panel: StepperPanel) -> None:
     write(panel, "is", "sad", "<eos>")
     assert lines(panel, "curves")["V learned"][-1] is None
