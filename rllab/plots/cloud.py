@@ -106,7 +106,7 @@ def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
 
     def draw(eta: float) -> Picture:
         after, line = torch.softmax(pi.log() + eta * slope, dim=0), (pi + eta * foretold)[shown]
-        low, high = span(line.tolist() + [0.0, 1.0])  # a straight line knows no bounds
+        low, high = span([*line.tolist(), 0.0, 1.0])  # a straight line knows no bounds
         traces = [
             _bars("before", names, pi[shown], faded("policy", 0.4)),
             _bars("after", names, after[shown], colour("policy")),
