@@ -44,4 +44,5 @@ def painted_shaping(tokens: Sequence[str], rewards: Sequence[float]) -> Callable
 
 def _bars(name: str, tokens: Sequence[str], heights: Sequence[float], paint: str) -> dict[str, Any]:
     names = [f"{at + 1} {esc(token)}" for at, token in enumerate(tokens)]
-    return {"type": "bar", "name": name, "x": names, "y": list(heights), "marker": {"color": paint}}
+    edged = {"color": paint, "line": {"color": colour("reward"), "width": 1.5}}  # a pale bar is seen by its edge
+    return {"type": "bar", "name": name, "x": names, "y": list(heights), "marker": edged}
