@@ -97,17 +97,17 @@ def bias_and_variance(result: x03.Result, critic: str, batch: int) -> Picture:
 
 
 def kl_estimators(result: x10.Result) -> Picture:
-    """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each stands its bias."""
+    """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each stands its bias far apart."""
     near, far = x10.APART
     names = [slope.estimator for slope in result.slopes]
     traces = [
         _bars(names, [result.value(name, apart).deviation for name in names], label, role)
         for apart, label, role in ((near, "close together", "policy"), (far, "far apart", "reward"))
     ]
-    under = [f"{name}<br>{_bias(result, name, near)} close, {_bias(result, name, far)} far" for name in names]
+    under = [f"{name}<br>off by {_bias(result, name, far)} far apart" for name in names]  # close by noise hides it
     ticks = {"tickvals": names, "ticktext": under}
     layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "xaxis": ticks, "bargap": 0.3}
-    drawn = figure(traces, x="estimator, and how far it is off on average", y="spread of one / true KL", layout=layout)
+    drawn = figure(traces, x="estimator, and its bias", y="spread of one / true KL", layout=layout)
     k1, k3 = (result.value(name, near).deviation for name in ("k1", "k3"))
     words = (
         f"Close together one k1 scatters {significant(k1, 2)} times the KL itself, one k3 only "
