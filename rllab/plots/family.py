@@ -187,7 +187,7 @@ def same_direction(comparison: BatchComparison) -> Picture:
         "texttemplate": "%{text}",
         "textfont": {"color": colour("ink")},  # plotly would choose by the light theme's colours
         "colorscale": [[0, faded("policy", 0.04)], [1, faded("policy", 0.5)]],
-        "zmin": 0,
+        "zmin": 0.5,
         "zmax": 1,
         "showscale": False,
         "xgap": 2,
