@@ -5,6 +5,7 @@ import builtins
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from benchmarks.proof_notebooks import in_order, sections
+from benchmarks.proof_notebooks import Run, in_order, judged, sections
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -132,3 +133,12 @@ def test_a_planted_loan_is_found() -> None:
     made = [(new_markdown_cell if cell.startswith("#") else new_code_cell)(cell) for cell in cells]
     assert borrowed(new_notebook(cells=made)) == ["section 2: world"]
     assert in_order(sections(new_notebook(cells=made)), reverse=True) == [cells[0], cells[5], *cells[2:4]]
+
+
+def test_one_bad_run_spoils_the_claim() -> None:
+    good = Run("00_tour", "reverse", seconds=20.0, processor=5.0, mib=450.0, stopped="")
+    assert judged([good, good]).passed
+    for bad in ({"seconds": 121.0}, {"mib": 1025.0}, {"stopped": "a seat stopped with NameError: world"}):
+        found = judged([good, replace(good, **bad)])
+        assert not found.passed
+        assert bad.get("stopped", "") in found.figure
