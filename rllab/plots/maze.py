@@ -10,6 +10,7 @@ from rllab.plots.picture import Picture
 from rllab.plots.theme import colour, faded, figure
 
 HEIGHT = 300
+ASIDE = 0.34  # of a cell: the way runs below and right of what is written in the cells, not through it
 SHOWS = {"cells": "states", "values": "values", "arrows": "a policy"}
 MEANINGS = {
     "cells": "Each number is a state: the cell in which the robot stands.",
@@ -31,7 +32,7 @@ def maze_map(maze: Maze, trail: Sequence[int], show: str = "cells") -> Picture:
     texts = ["" if sign == "#" else "cheese" if sign == "C" else text for sign, text in zip(signs, shown, strict=True)]
     heights = [None if sign == "#" else value for sign, value in zip(signs, values.tolist(), strict=True)]
     tinted = heights if show == "values" else [None if one is None else 0.0 for one in heights]
-    traces = [_walls(maze), _floor(maze, tinted, texts), _walk(maze, trail)]
+    traces = [_walls(maze), _floor(maze, tinted, texts), _way(maze, trail), _robot(maze, trail[-1])]
     hidden = {"showticklabels": False, "ticks": "", "showline": False, "showgrid": False}
     axes = {"xaxis": hidden, "yaxis": hidden | {"autorange": "reversed", "scaleanchor": "x"}}
     drawn = figure(traces, x="", y="", layout=axes | {"height": HEIGHT})
@@ -64,16 +65,21 @@ def _floor(maze: Maze, heights: Sequence[float | None], texts: Sequence[str]) ->
     }
 
 
-def _walk(maze: Maze, trail: Sequence[int]) -> dict[str, Any]:
-    """Draw the last moves as a line, and the robot as a ring around the text of its cell."""
-    sizes = [0] * (len(trail) - 1) + [38]
+def _way(maze: Maze, trail: Sequence[int]) -> dict[str, Any]:
+    """Draw the last moves as a line."""
     return {
         "type": "scatter",
-        "mode": "lines+markers",
-        "x": [cell % maze.width for cell in trail],
-        "y": [cell // maze.width for cell in trail],
+        "mode": "lines",
+        "x": [cell % maze.width + ASIDE for cell in trail],
+        "y": [cell // maze.width + ASIDE for cell in trail],
         "line": {"color": colour("policy"), "width": 2},
-        "marker": {"size": sizes, "symbol": "circle-open", "color": colour("policy"), "line": {"width": 4}},
         "name": "the robot's way",
         "hoverinfo": "skip",
     }
+
+
+def _robot(maze: Maze, cell: int) -> dict[str, Any]:
+    """Draw the robot as a ring around the text of its cell."""
+    ring = {"size": 38, "symbol": "circle-open", "color": colour("policy"), "line": {"width": 4}}
+    place = {"x": [cell % maze.width], "y": [cell // maze.width]}
+    return {"type": "scatter", "mode": "markers", "marker": ring, "name": "the robot", "hoverinfo": "skip"} | place

@@ -59,7 +59,7 @@ class MazePanel(Panel):
             aside=note("where", f"step {len(self.turns) + 1} · collected {fixed(self.collected, 2, signed=True)}"),
             body=(
                 self._controls(),
-                radios("show", "In the cells", shows, self.show, self._choose_show),
+                row("shows", radios("show", "In the cells", shows, self.show, self._choose_show)),
                 columns(
                     "pictures",
                     group("map", drawn, note("meaning", picture.words)),

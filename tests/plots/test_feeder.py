@@ -40,4 +40,6 @@ def test_the_map_shows_states_values_or_arrows(show: str) -> None:
     assert picture.figure.data[0].z[0][0] is None
     assert written[0] == {"cells": "0", "values": f"{values[0]:.2f}", "arrows": written[0]}[show]
     assert (written[0] in "\u2191\u2192\u2193\u2190") == (show == "arrows")
-    assert (picture.figure.data[2].x[-1], picture.figure.data[2].y[-1]) == (2, 0)
+    way, robot = picture.figure.data[2:]
+    assert (list(robot.x), list(robot.y)) == ([2], [0])
+    assert [round(x - 0.34) for x in way.x] == [0, 1, 2]
