@@ -97,7 +97,7 @@ def bias_and_variance(result: x03.Result, critic: str, batch: int) -> Picture:
 
 
 def kl_estimators(result: x10.Result) -> Picture:
-    """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each stands its bias far apart."""
+    """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each its bias far apart."""
     near, far = x10.APART
     names = [slope.estimator for slope in result.slopes]
     traces = [
