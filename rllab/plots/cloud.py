@@ -72,20 +72,23 @@ def _figure(dots: Tensor, truth: Tensor, mean: Tensor, frame: Tensor) -> go.Figu
     (left, right), (low, high) = (span([*frame[:, at].tolist(), 0.0], least=0.2) for at in (0, 1))
     points = _dots(dots, "one estimate", {"color": faded("policy", 0.35), "size": 7})
     cross = _dots(mean[None], "mean of all", {"color": colour("down"), "size": 13, "symbol": "x-thin", "line": CROSS})
-    arrow = {"x": float(truth[0]), "y": float(truth[1]), "ax": 0, "ay": 0, "axref": "x", "ayref": "y", "text": ""}
-    arrow |= {"showarrow": True, "arrowhead": 2, "arrowwidth": 3, "arrowcolor": colour("ink")}
-    layout = {
-        "height": HEIGHT,
-        "xaxis": {"range": [left, right]},
-        "yaxis": {"range": [low, high]},
-        "annotations": [arrow],
-    }
-    return figure(
-        [points, cross], x="along the true gradient (arrow)", y="across it, where it is noisiest", layout=layout
-    )
+    layout = {"height": HEIGHT, "xaxis": {"range": [left, right]}, "yaxis": {"range": [low, high]}}
+    x, y = "along the true gradient (arrow)", "across it, where it is noisiest"
+    return figure([points, _arrow(truth), cross], x=x, y=y, layout=layout)
 
 
 CROSS = {"width": 3, "color": colour("down")}
+
+
+def _arrow(tip: Tensor) -> dict[str, Any]:
+    """Return an arrow to the right as a trace: one of plotly's own would lie over the cross."""
+    arrow = _dots(torch.stack([torch.zeros_like(tip), tip]), "the true gradient", {"color": colour("ink")})
+    head = {"symbol": ["circle", "triangle-right"], "size": [1, 13], "opacity": 1}
+    return arrow | {
+        "mode": "lines+markers",
+        "line": {"color": colour("ink"), "width": 3},
+        "marker": arrow["marker"] | head,
+    }
 
 
 def _dots(places: Tensor, name: str, marker: dict[str, Any]) -> dict[str, Any]:
