@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a2c": STEADY | {"critic_lr": 0.2},
 }
 
+Later = Mapping[int, Mapping[str, float]]
+
 
 @dataclass(frozen=True)
 class Closed:
@@ -38,6 +41,7 @@ class Closed:
     seconds: float  # of one core, in training alone
     updates: int
     settings: dict[str, Any] = field(default_factory=dict)
+    later: dict[int, Mapping[str, float]] = field(default_factory=dict)  # what was changed after so many updates
 
 
 class Gap:
@@ -59,19 +63,25 @@ class Gap:
         return exact(self.world, prompt, objective=self.objective, policy=policy)
 
 
-def train(gap: Gap, algorithm: str, seed: int, *, target: float, every: int = EVERY, **settings: Any) -> Closed:
-    """Train until the target is reached or the time is up; looking at the truth does not count as training."""
-    config = gap.world.config(algorithm, kl_coef=BETA, **settings)
+def train(
+    gap: Gap, algorithm: str, seed: int, *, target: float, every: int = EVERY, later: Later | None = None, **own: Any
+) -> Closed:
+    """Train until the target is reached or the time is up; looking at the truth does not count as training.
+
+    `later` says which settings are changed in the middle of the run, after how many updates.
+    """
+    config = gap.world.config(algorithm, kl_coef=BETA, **own)
     trainer, seconds, share = Trainer(gap.world, algorithm, config, seed=seed), 0.0, 0.0
     while share < target and seconds < SECONDS:
         for _ in range(every):
             began = time.process_time()
+            trainer.configure(**(later or {}).get(trainer.index, {}))
             trainer.update()
             seconds += time.process_time() - began
             if seconds >= SECONDS:
                 break
         share = gap.closed(trainer.world.policy)
-    done = Closed(gap.world.name, algorithm, seed, share, seconds, trainer.index, settings)
+    done = Closed(gap.world.name, algorithm, seed, share, seconds, trainer.index, own, dict(later or {}))
     print(done, flush=True)
     return done
 

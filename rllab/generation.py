@@ -190,8 +190,9 @@ def generate(
     check_sampling(temperature=temperature, max_new_tokens=max_new_tokens, samples_per_prompt=samples_per_prompt)
     if not prompts:
         raise LabError("prompts", prompts, "give at least one prompt")
-    encoded = [policy.encode(prompt) for prompt in prompts]
-    check_room(policy, encoded, max_new_tokens=max_new_tokens)
+    read = {prompt: policy.encode(prompt) for prompt in dict.fromkeys(prompts)}  # a batch repeats its few prompts
+    encoded = [read[prompt] for prompt in prompts]
+    check_room(policy, list(read.values()), max_new_tokens=max_new_tokens)
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
     decoder = _reader(policy, encoded, samples_per_prompt=samples_per_prompt, stop=stop)
