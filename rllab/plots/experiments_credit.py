@@ -86,8 +86,8 @@ def shaping_arms(result: x04.Result) -> Picture:
     whole, step = result.texts("shaped, whole return"), result.texts("shaped, one step")
     words = (
         f"Sparse: {result.texts('sparse'):,.0f} texts. The same potential does not help with whole returns "
-        f"({whole:,.0f}), and much where each step is trusted by itself ({step:,.0f}). The progress bonus is another "
-        "objective."
+        f"({whole:,.0f}), and helps much where each step is trusted by itself ({step:,.0f}). The progress bonus is "
+        "another objective."
     )
     fair = [arm for arm in result.arms if arm.name != "progress bonus"]
     return Picture(drawn, words, "texts needed by use of the potential", min(fair, key=lambda arm: arm.texts).name)

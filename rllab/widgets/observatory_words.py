@@ -121,7 +121,10 @@ def gallery(curve: Curve, row: int, *, gold: bool) -> list[list[Span | str]]:
         point = curve.points[place]
         sample = point.samples[row % len(point.samples)]
         numbers = [sample.proxy, *([sample.gold] if gold else [])]
-        cells = [Span(fixed(number, signed=True), tone="up" if number > 0 else "down") for number in numbers]
+        cells = [
+            Span(fixed(number, signed=True), tone="up" if number > 0 else "down" if number < 0 else "")
+            for number in numbers
+        ]
         when = f"{UNIT[curve.method]} {point.step}".replace(" ", "\u00a0")  # it stays in one line
         rows.append([when, text_of(sample), *cells])
     return rows
