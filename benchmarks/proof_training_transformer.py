@@ -28,8 +28,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 # Large steps cross the gap and then shake about its end, so they are shortened on the way; a learner does it by hand.
 SLOWER: Later = {150: {"lr": 2e-3, "critic_lr": 3e-3}, 300: {"lr": 1e-3, "critic_lr": 2e-3}}
 LATER: dict[str, Later] = {"ppo": SLOWER, "rloo": {200: {"lr": 1e-3}}, "a2c": SLOWER, "grpo": {200: {"lr": 1e-3}}}
-STEPS, RATE = 3_000, 5e-3  # of the fit; the rate falls to 0 along half a cosine
-SAMPLES = ((0, 256), (1_200, 512), (2_100, 2_048))  # texts a prompt, from a step on
+STEPS, RATE = 4_000, 6e-3  # of the fit; the rate falls to 0 along half a cosine
+SAMPLES = ((0, 256), (1_200, 1_024), (2_600, 4_096))  # texts a prompt, from a step on
 
 
 def measure() -> Result:
