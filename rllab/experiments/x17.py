@@ -67,7 +67,7 @@ class Result:
 
 FAST = Size("micro", seeds=3, texts=256, steps=30, batch=96, lr=4e-3)
 WORKSHOP = Size("micro", seeds=10, texts=384, steps=50, batch=96, lr=4e-3)
-TALES = Size("tales", seeds=5, texts=192, steps=40, batch=32, lr=1e-3)  # minutes; the same signs are to be expected
+TALES = Size("tales", seeds=5, texts=192, steps=40, batch=32, lr=1e-3)  # minutes; recorded as x17-tales
 
 
 def run(size: Size, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Result:

@@ -29,6 +29,7 @@ def test_a_critic_explains_more_towards_the_end_and_a_value_after_the_end_spoils
 def test_the_recorded_run_has_the_signature() -> None:
     assert recorded("x17")["size"]["seeds"] >= 5
     check_signature(recorded_result(x17))
+    check_signature(recorded_result(x17, size="tales"))
 
 
 def test_it_stops() -> None:
