@@ -83,7 +83,7 @@ CROSS = {"width": 3, "color": colour("down")}
 def _arrow(tip: Tensor) -> dict[str, Any]:
     """Return an arrow to the right as a trace: one of plotly's own would lie over the cross."""
     arrow = _dots(torch.stack([torch.zeros_like(tip), tip]), "the true gradient", {"color": colour("ink")})
-    head = {"symbol": ["circle", "triangle-right"], "size": [1, 13], "opacity": 1, "line": {"width": 0}}
+    head = {"symbol": ["circle", "triangle-right"], "size": [1, 20], "opacity": 1, "line": {"width": 0}}
     return arrow | {
         "mode": "lines+markers",
         "line": {"color": colour("ink"), "width": 3},
