@@ -126,7 +126,7 @@ def test_delete_not_and_look(notebook: Notebook, reward: Locator) -> None:
     reward.locator(".strip [role=option]").nth(1).click()
     expect(reward.locator(".reading")).to_contain_text("not takes the score")
     notebook.page.keyboard.press("d")
-    expect(reward.locator(".reading")).to_contain_text("Without not: the score goes from")
+    expect(reward.locator(".reading")).to_contain_text("Without “not”: the score goes from")
     expect(box).to_have_value("is happy")
     reward.get_by_role("button", name="Reveal gold").click()
     expect(reward.locator('[data-key="parts"]')).to_contain_text("gold: mood")
