@@ -20,7 +20,8 @@ from rllab.worlds import World, load_world
 UPDATES, SEEDS, STORY_SEEDS, STORY_UPDATES = 20, 20, 3, 12
 TARGET = (
     f"each fault, in each of its runs on micro: seen in a view within {UPDATES} updates, and found by the checkup as "
-    f"its page says; {SEEDS} healthy seeds of each run on micro and {STORY_SEEDS} on tales: none ill"
+    f"its page says, and by no other fault's name; {SEEDS} healthy seeds of each run on micro and {STORY_SEEDS} on "
+    "tales: none ill"
 )
 
 
@@ -36,8 +37,13 @@ class Looked:
 
     @property
     def passed(self) -> bool:
-        """Tell whether it is seen, and named as its page says."""
-        return bool(self.seen) and self.found == ((self.wanted,) if self.wanted else ())
+        """Tell whether it is seen, and named as its page says and by no other fault's name.
+
+        What a fault leads to (an entropy that collapses, a reward that is exploited) is no fault's name: it is true
+        of the run, and may be found as well.
+        """
+        named = {fault.finding for fault in catalogue().values() if fault.finding}
+        return bool(self.seen) and named & set(self.found) == ({self.wanted} if self.wanted else set())
 
 
 def measure() -> Result:
@@ -47,12 +53,12 @@ def measure() -> Result:
     wrong = [one for one in looked if not one.passed]
     ill, runs = healthy(world, range(SEEDS), UPDATES)
     story_ill, story_runs = healthy(load_world("tales"), range(STORY_SEEDS), STORY_UPDATES, runs=("ppo",))
-    named = sum(bool(one.wanted) for one in looked)
+    named, more = sum(bool(one.wanted) for one in looked), [one for one in looked if len(one.found) > bool(one.wanted)]
     figure = (
         f"{len(looked) - len(wrong)} of {len(looked)} pairs of fault and run as their pages say ({named} named, "
         f"{len(looked) - named} by a reason not); {len(ill) + len(story_ill)} of {runs + story_runs} healthy runs ill"
     )
-    figure += "".join(f"; {one.fault} in {one.run}: seen {one.seen}, found {one.found}" for one in wrong)
+    figure += "".join(f"; {one.fault} in {one.run}: found {' and '.join(one.found)}" for one in (*wrong, *more))
     return Result(
         "The clinic's faults can be found, and healthy runs are left alone",
         TARGET,

@@ -24,15 +24,17 @@ JUDGE: Mapping[str, tuple[float, float]] = {"gold itself": (1.0, 0.0)}  # prefer
 TABLE = PreferenceConfig(beta=BETA, lr=0.02, batch_size=512, micro_batch_size=512)
 TRANSFORMER = PreferenceConfig(beta=BETA, lr=1e-3, batch_size=256, micro_batch_size=256)
 EPOCHS, TRANSFORMER_EPOCHS = 12, 8
+MANY, MANY_EPOCHS = 200_000, 6  # labels that are enough, one on each pair
+LARGE = dataclasses.replace(TABLE, batch_size=2048, micro_batch_size=2048)
 CLAIM = (
     f"DPO (beta {BETA:g}) on {LABELS:,} pairs written by the reference, all three prompts of micro-tabular together: "
     "judged with gold's exact probabilities they lead near the exact optimum; one Bradley-Terry label on each is too "
-    "noisy for the last of the way, and going on loses ground; the transformer of micro beside it"
+    f"noisy for the last of the way, and going on loses ground; {MANY:,} labels are enough; the transformer beside it"
 )
 TARGET = (
     f"share of (J - J_ref)/(J* - J_ref) on {len(SEEDS)} of {len(SEEDS)} seeds: with exact probabilities at least "
-    f"{SHARE:.0%} at the best held-out epoch; with one label a pair ({SHARE:.0%} was hoped for there too) less after "
-    "the last epoch than on the way"
+    f"{SHARE:.0%} at the best held-out epoch; with one label a pair less after the last epoch than on the way; with "
+    f"{MANY:,} labels at least {SHARE:.0%} again. ({SHARE:.0%} was hoped for with {LABELS:,} labels: not reached)"
 )
 
 
@@ -47,33 +49,46 @@ class Epoch:
 def measure() -> Result:
     """Let the reference write the pairs, and train a table on labels and on exact probabilities, a transformer once."""
     table = of_gold(load_world("micro-tabular"))
-    labelled, certain = [], []
+    labelled, certain, many = [], [], []
     for seed in SEEDS:
         pairs = label_pairs(table, JUDGE, count=LABELS, seed=seed, cut=True)
         labelled.append(curve(table, pairs, TABLE, EPOCHS, seed=seed))
         certain.append(curve(table, pairs, TABLE, EPOCHS, seed=seed, method=without_noise))
+        pairs = label_pairs(table, JUDGE, count=MANY, seed=seed, cut=True)
+        many.append(curve(table, pairs, LARGE, MANY_EPOCHS, seed=seed))
     micro = of_gold(load_world("micro"))
     pairs = label_pairs(micro, JUDGE, count=LABELS, seed=SEEDS[0], cut=True)
     transformer = curve(micro, pairs, TRANSFORMER, TRANSFORMER_EPOCHS, seed=SEEDS[0])
-    return judged(labelled, certain, transformer)
+    return judged(labelled, certain, many, transformer)
 
 
-def judged(labelled: Sequence[list[Epoch]], certain: Sequence[list[Epoch]], transformer: list[Epoch]) -> Result:
+def judged(
+    labelled: Sequence[list[Epoch]],
+    certain: Sequence[list[Epoch]],
+    many: Sequence[list[Epoch]],
+    transformer: list[Epoch],
+) -> Result:
     """Hold the runs against the bounds."""
     chosen = [best_held_out(run).closed for run in labelled]
     most = [max(epoch.closed for epoch in run) for run in labelled]
     last = [run[-1].closed for run in labelled]
-    without = [best_held_out(run).closed for run in certain]
-    curves = {"labels": labelled, "exact probabilities": certain, "transformer, labels": [transformer]}
+    without, enough = ([best_held_out(run).closed for run in runs] for runs in (certain, many))
+    curves = {
+        f"{LABELS:,} labels": labelled,
+        "exact probabilities": certain,
+        f"{MANY:,} labels": many,
+        "transformer, labels": [transformer],
+    }
     figure = (
         f"exact probabilities {shares(without)}; one label a pair {shares(chosen)}, at most {shares(most)} on the way, "
-        f"{shares(last)} after {EPOCHS} epochs; transformer, labels, one seed: {told(transformer)}"
+        f"{shares(last)} after {EPOCHS} epochs; {MANY:,} labels {shares(enough)}; transformer, {LABELS:,} labels, one "
+        f"seed: {told(transformer)}"
     )
     return Result(
         claim=CLAIM,
         target=TARGET,
         figure=figure,
-        passed=min(without) >= SHARE and all(end < top for end, top in zip(last, most, strict=True)),
+        passed=min(*without, *enough) >= SHARE and all(end < top for end, top in zip(last, most, strict=True)),
         details={name: [[asdict(epoch) for epoch in run] for run in runs] for name, runs in curves.items()},
     )
 

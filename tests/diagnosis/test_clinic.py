@@ -50,7 +50,7 @@ def test_there_are_at_least_ten_and_each_has_a_page_and_a_thread() -> None:
 def test_it_is_seen_and_named_in_every_run_that_a_case_may_be(name: str, run: str) -> None:
     looked = proof_clinic.look(small_micro(), fault(name), run, updates=LONG.get(name, 4))
     assert looked.seen, looked
-    assert looked.found == ((looked.wanted,) if looked.wanted else ()), looked
+    assert looked.passed, looked
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -63,8 +63,11 @@ def test_no_healthy_run_is_ill(run: str) -> None:
 def test_the_measurement_fails_for_a_fault_that_nobody_could_see() -> None:
     invisible = proof_clinic.Looked("x", "ppo", seen=(), found=(), wanted="")
     unnamed = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(), wanted="something")
-    too_much = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=("something", "else"), wanted="something")
+    name, other = fault("detached critic").finding, fault("reward on padding").finding
+    too_much = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(name, other), wanted=name)
     assert not any(one.passed for one in (invisible, unnamed, too_much))
+    leads_to = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(name, "entropy has collapsed"), wanted=name)
+    assert leads_to.passed
     healthy = proof_clinic.look(small_micro(), fault("healthy"), "ppo", updates=2)
     assert healthy.seen == healthy.found == ()
 
