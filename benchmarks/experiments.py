@@ -41,15 +41,16 @@ class Check:
 
 def measure() -> Result:
     """Read the records and check each claim."""
-    checks = [_check(name, check) for name, check in CHECKS.items()]
+    checks = [check(name, one) for name, one in CHECKS.items()]
     figure = "; ".join(f"{one.name} ({one.seeds}, recorded {one.date}): {one.found}" for one in checks)
     claim = "The recorded experiments on credit, over-optimisation and PPO's parts have their signatures (data/runs/)"
     passed = all(one.holds for one in checks)
     return Result(claim, TARGET, figure, passed=passed, details={"checks": [asdict(one) for one in checks]})
 
 
-def _check(name: str, check: Callable[[], tuple[str, bool, str]]) -> Check:
-    found, holds, seeds = check()
+def check(name: str, read: Callable[[], tuple[str, bool, str]]) -> Check:
+    """Check one record by what `read` finds in it: words, whether the claim holds, and on how many seeds."""
+    found, holds, seeds = read()
     return Check(name.upper(), found, holds, seeds, recorded(name)["date"])
 
 
