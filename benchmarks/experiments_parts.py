@@ -19,7 +19,7 @@ from rllab.experiments.recorded import recorded, recorded_result
 TARGET = (
     "X3: the error of GAE is U-shaped in lambda, its best rises with batch and critic error; X5: no bias, "
     "leave-one-out falls towards 1; X6: KL within its bound, met by many answers; X9: slope beta, gap beta KL; X10: "
-    "X3: the error of GAE is a U in lambda, whose best rises with batch and critic error; X5: no bias, and "
+    "spread and bias of k1, k2, k3, and the gradient of each; X11: GRPO's wrong answers grow, right ones shrink, Dr. "
     "GRPO stays; X12: an inverted U; X13: alike with many pairs, held back or lost with few; X14: the clip bounds the "
     "step; X15: the entropy's slope, best temperature inside and rising with the tries; X16: Q-learning falls, walks "
     "the shorter way; X19: accuracy rises below the ceiling. Signatures as in tests/experiments, on every seed; in "
