@@ -21,7 +21,7 @@ from rllab.trainer import Trainer
 from rllab.worlds.world import World
 
 PROMPTS = 4
-SHARED = ("kl_place", "kl_estimator", "reducer")  # what may differ by habit and not by the idea of an algorithm
+SHARED = ("kl_place", "kl_estimator", "reducer", "lr")  # what may differ by habit and not by the idea of an algorithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +58,8 @@ def same_batch(
 ) -> BatchComparison:
     """Write one batch, and let each algorithm take its first optimizer step on it from the same policy.
 
-    With `own_settings` each keeps the reducer and the place of the KL that the world gives it; without, all use
-    the first one's, so that only the advantages and the form of the loss differ.
+    With `own_settings` each keeps the reducer, the place of the KL and the learning rate that the world gives it;
+    without, all use the first one's, so that only the advantages and the form of the loss differ.
     """
     rows = _write(world, samples_per_prompt, seed, stop)
     first = _config(world, algorithms[0], rows)

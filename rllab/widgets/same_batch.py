@@ -74,7 +74,8 @@ class SameBatchPanel(Panel):
 
     def _controls(self) -> Component:
         names = dict.fromkeys([*self._worlds, *LOADERS])
-        settings = [Option("own", "each with its own settings"), Option("shared", "all with the same reducer and KL")]
+        shared = Option("shared", "all with the same reducer, KL and lr")
+        settings = [Option("own", "each with its own settings"), shared]
         at = self.job.progress if self.job is not None and self.busy else None
         label = "Stop" if self.busy else "Write a batch" if self.compared is None else "Write another batch"
         return row(

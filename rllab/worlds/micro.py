@@ -30,6 +30,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "micro_batch_size": 64,
         "value_clip_eps": None,
     },
+    # At 3e-3 one run in four ends in a rut: several epochs on a batch carry a small policy further than one step.
+    "ppo": {"lr": 1.5e-3},
     "grpo": {"reducer": "seq-mean-token-sum"},
 }
 # A table learns a state only when a text passes through it, so it needs many texts and long steps. Adam divides by
