@@ -27,7 +27,7 @@ MOST_SECONDS, MOST_MIB = 120.0, 1024.0
 # A panel catches every error and shows it, so the cell that made it does not fail.
 NO_ALERTS = """
 import gc
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 said = [one.alert for one in gc.get_objects() if issubclass(type(one), Panel) and one.alert]
 assert not said, said
 """

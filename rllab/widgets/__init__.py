@@ -6,44 +6,44 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
-    from rllab.widgets.advantage import AdvantagePanel as AdvantagePanel
-    from rllab.widgets.blame import BlamePanel as BlamePanel
-    from rllab.widgets.board import BoardPanel as BoardPanel
-    from rllab.widgets.clinic import ClinicPanel as ClinicPanel
+    from rllab.widgets.advantage.panel import AdvantagePanel as AdvantagePanel
+    from rllab.widgets.clinic.panel import ClinicPanel as ClinicPanel
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
-    from rllab.widgets.exercise import ExercisePanel as ExercisePanel
+    from rllab.widgets.exercises.blame import BlamePanel as BlamePanel
+    from rllab.widgets.exercises.board import BoardPanel as BoardPanel
+    from rllab.widgets.exercises.exercise import ExercisePanel as ExercisePanel
+    from rllab.widgets.exercises.predict import PredictPanel as PredictPanel
+    from rllab.widgets.exercises.progress import ProgressPanel as ProgressPanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
-    from rllab.widgets.label import LabelPanel as LabelPanel
+    from rllab.widgets.label.panel import LabelPanel as LabelPanel
     from rllab.widgets.maze import MazePanel as MazePanel
-    from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
-    from rllab.widgets.observatory import ObservatoryPanel as ObservatoryPanel
-    from rllab.widgets.predict import PredictPanel as PredictPanel
-    from rllab.widgets.progress import ProgressPanel as ProgressPanel
-    from rllab.widgets.reward import RewardPanel as RewardPanel
+    from rllab.widgets.microscope.panel import MicroscopePanel as MicroscopePanel
+    from rllab.widgets.observatory.panel import ObservatoryPanel as ObservatoryPanel
+    from rllab.widgets.reward.panel import RewardPanel as RewardPanel
     from rllab.widgets.same_batch import SameBatchPanel as SameBatchPanel
-    from rllab.widgets.stepper import StepperPanel as StepperPanel
-    from rllab.widgets.training import TrainingPanel as TrainingPanel
-    from rllab.widgets.value import ValuePanel as ValuePanel
+    from rllab.widgets.stepper.panel import StepperPanel as StepperPanel
+    from rllab.widgets.training.panel import TrainingPanel as TrainingPanel
+    from rllab.widgets.value.panel import ValuePanel as ValuePanel
 
 _HOME_OF = {
-    "AdvantagePanel": "rllab.widgets.advantage",
-    "BlamePanel": "rllab.widgets.blame",
-    "BoardPanel": "rllab.widgets.board",
-    "ClinicPanel": "rllab.widgets.clinic",
+    "AdvantagePanel": "rllab.widgets.advantage.panel",
+    "BlamePanel": "rllab.widgets.exercises.blame",
+    "BoardPanel": "rllab.widgets.exercises.board",
+    "ClinicPanel": "rllab.widgets.clinic.panel",
     "ExactTreePanel": "rllab.widgets.exact_tree",
-    "ExercisePanel": "rllab.widgets.exercise",
+    "ExercisePanel": "rllab.widgets.exercises.exercise",
     "ExplorerPanel": "rllab.widgets.explorer",
-    "LabelPanel": "rllab.widgets.label",
+    "LabelPanel": "rllab.widgets.label.panel",
     "MazePanel": "rllab.widgets.maze",
-    "MicroscopePanel": "rllab.widgets.microscope",
-    "ObservatoryPanel": "rllab.widgets.observatory",
-    "PredictPanel": "rllab.widgets.predict",
-    "ProgressPanel": "rllab.widgets.progress",
-    "RewardPanel": "rllab.widgets.reward",
+    "MicroscopePanel": "rllab.widgets.microscope.panel",
+    "ObservatoryPanel": "rllab.widgets.observatory.panel",
+    "PredictPanel": "rllab.widgets.exercises.predict",
+    "ProgressPanel": "rllab.widgets.exercises.progress",
+    "RewardPanel": "rllab.widgets.reward.panel",
     "SameBatchPanel": "rllab.widgets.same_batch",
-    "StepperPanel": "rllab.widgets.stepper",
-    "TrainingPanel": "rllab.widgets.training",
-    "ValuePanel": "rllab.widgets.value",
+    "StepperPanel": "rllab.widgets.stepper.panel",
+    "TrainingPanel": "rllab.widgets.training.panel",
+    "ValuePanel": "rllab.widgets.value.panel",
 }
 
 

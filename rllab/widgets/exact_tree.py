@@ -9,8 +9,7 @@ from rllab.jobs import ProgressFunction
 from rllab.plots.numbers import MINUS, fixed, plain, probability, significant
 from rllab.plots.tree import path_tree
 from rllab.truth import Tree, exact
-from rllab.widgets.backup import Backup, backup_table, read_backup, twigs
-from rllab.widgets.components import (
+from rllab.widgets.engine.components import (
     Component,
     Option,
     Span,
@@ -25,10 +24,11 @@ from rllab.widgets.components import (
     select,
     term,
 )
-from rllab.widgets.known import small_tree
-from rllab.widgets.marks import Chip, bars, chart, chips
-from rllab.widgets.panel import Panel, View
-from rllab.widgets.text import visible
+from rllab.widgets.engine.marks import Chip, bars, chart, chips
+from rllab.widgets.engine.panel import Panel, View
+from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs
+from rllab.widgets.pieces.known import small_tree
 from rllab.worlds import World, load_world
 
 SMALL = ("micro", "micro-tabular")

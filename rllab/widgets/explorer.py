@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from rllab.errors import LabError
 from rllab.plots.numbers import significant
 from rllab.plots.picture import Picture
-from rllab.widgets.components import Component, Option, row, slider
-from rllab.widgets.marks import chart
-from rllab.widgets.panel import Panel, View
+from rllab.widgets.engine.components import Component, Option, row, slider
+from rllab.widgets.engine.marks import chart
+from rllab.widgets.engine.panel import Panel, View
 
 Stop = float | str
 

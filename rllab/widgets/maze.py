@@ -9,9 +9,9 @@ from rllab.classic.loop import Moment
 from rllab.classic.maze import MOVES, Maze
 from rllab.plots.maze import SHOWS, maze_map
 from rllab.plots.numbers import fixed
-from rllab.widgets.components import Component, Option, Span, bold, button, columns, group, note, radios, row
-from rllab.widgets.marks import Column, chart, table
-from rllab.widgets.panel import Panel, View
+from rllab.widgets.engine.components import Component, Option, Span, bold, button, columns, group, note, radios, row
+from rllab.widgets.engine.marks import Column, chart, table
+from rllab.widgets.engine.panel import Panel, View
 
 LABELS = {"N": "North", "E": "East", "S": "South", "W": "West"}
 WANDER = 10  # moves by chance

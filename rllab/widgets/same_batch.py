@@ -12,7 +12,7 @@ from rllab.comparison import AlgorithmView, BatchComparison, same_batch
 from rllab.errors import Stopped
 from rllab.jobs import ProgressFunction
 from rllab.plots.numbers import fixed, significant
-from rllab.widgets.components import (
+from rllab.widgets.engine.components import (
     Component,
     Option,
     Span,
@@ -28,9 +28,9 @@ from rllab.widgets.components import (
     select,
     term,
 )
-from rllab.widgets.marks import Chip, Column, chips, table, tint
-from rllab.widgets.panel import Panel, View
-from rllab.widgets.text import visible
+from rllab.widgets.engine.marks import Chip, Column, chips, table, tint
+from rllab.widgets.engine.panel import Panel, View
+from rllab.widgets.engine.text import visible
 from rllab.worlds import LOADERS, World, load_world
 
 QUANTITIES = {"weights": "weight", "push": "push", "change": "\u0394 log \u03c0"}

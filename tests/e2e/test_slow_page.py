@@ -7,8 +7,8 @@ from tests.e2e.lab import GIVEN_UP, Notebook, Server, write_notebook
 # Every wait of anywidget is over at once.
 IMPATIENT = "const timeout = AbortSignal.timeout; AbortSignal.timeout = () => timeout.call(AbortSignal, 0);"
 CELL = """
-from rllab.widgets.components import button
-from rllab.widgets.panel import Panel, View
+from rllab.widgets.engine.components import button
+from rllab.widgets.engine.panel import Panel, View
 class Counter(Panel):
     title, count = "Counter", 0
     def view(self):

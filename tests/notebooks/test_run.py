@@ -32,7 +32,7 @@ print([peak[0], time.process_time()])
 # A panel catches every error and shows it, so the cell that made it does not fail.
 ALERTS = """
 import gc
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 said = [one.alert for one in gc.get_objects() if issubclass(type(one), Panel) and one.alert]
 assert not said, said
 """

@@ -11,7 +11,13 @@ import pytest
 from rllab.plots.numbers import fixed, plain, significant
 from rllab.plots.text import esc, well_formed
 
-MODULES = ("rllab.plots.text", "rllab.plots.numbers", "rllab.plots.theme", "rllab.widgets.text", "rllab.widgets.tree")
+MODULES = (
+    "rllab.plots.text",
+    "rllab.plots.numbers",
+    "rllab.plots.theme",
+    "rllab.widgets.engine.text",
+    "rllab.widgets.engine.wire",
+)
 HARD = (
     "<img src=x onerror=alert(1)>",
     "<a href='javascript:alert(1)'>x</a>",

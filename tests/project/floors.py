@@ -44,3 +44,14 @@ def room(module: str) -> str | None:
 def may_import(who: str, whom: str) -> bool:
     """Tell whether one room may import another."""
     return who == whom or HEIGHT[whom] < HEIGHT[who]
+
+
+# Inside the largest room: the engine knows no learning, the pieces no panel, and no panel another.
+PANEL_FLOORS = ("engine", "pieces")
+
+
+def may_import_beside(who: str, whom: str) -> bool:
+    """Tell whether one part of the widgets may import another."""
+    height = {part: at for at, part in enumerate(PANEL_FLOORS)}
+    top = len(PANEL_FLOORS)
+    return who == whom or height.get(whom, top) < height.get(who, top)

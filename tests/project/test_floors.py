@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.floors import FLOORS, HEIGHT, may_import, room
+from tests.project.floors import FLOORS, HEIGHT, may_import, may_import_beside, room
 from tests.project.source import Import, imports, python_files
 
 WIDGETS = {"ipywidgets", "anywidget"}
@@ -58,12 +58,45 @@ def foreign_problems(package: Path) -> list[str]:
     return sorted(problems)
 
 
+def panel_problems(package: Path) -> list[str]:
+    """Say which imports among the widgets go up, or from one panel to another; their door names all panels."""
+    problems = set()
+    for path in python_files(package / "widgets"):
+        who = path.relative_to(package / "widgets").parts[0].removesuffix(".py")
+        for imported in imports(path):
+            parts = imported.module.split(".")
+            whom = parts[2] if parts[:2] == ["rllab", "widgets"] and len(parts) > 2 else who
+            if who != "__init__" and not may_import_beside(who, whom):
+                problems.add(f"{path.relative_to(package)}:{imported.line}: {who} must not import {whom}")
+            if parts[0] in WIDGETS and who != "engine":
+                problems.add(f"{path.relative_to(package)}:{imported.line}: {who} must not import {parts[0]}")
+    return sorted(problems)
+
+
 def test_imports_point_down(root: Path) -> None:
     assert floor_problems(root / "rllab") == []
 
 
 def test_libraries_stay_in_their_rooms(root: Path) -> None:
     assert foreign_problems(root / "rllab") == []
+
+
+def test_panels_know_the_engine_but_not_each_other(root: Path) -> None:
+    assert panel_problems(root / "rllab") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("widgets/engine/marks.py", "from rllab.widgets.pieces.line import Line"),
+        ("widgets/pieces/line.py", "from rllab.widgets.maze import MazePanel"),
+        ("widgets/value/panel.py", "from rllab.widgets.stepper.words import Look"),
+        ("widgets/maze.py", "import anywidget"),
+    ],
+)
+def test_a_planted_import_among_panels_is_found(name: str, source: str, tmp_path: Path) -> None:
+    plant(tmp_path / "rllab", name, source)
+    assert len(panel_problems(tmp_path / "rllab")) == 1
 
 
 def test_every_room_stands_on_one_floor() -> None:

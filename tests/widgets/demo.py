@@ -11,7 +11,7 @@ from rllab.errors import LabError
 from rllab.jobs import ProgressFunction
 from rllab.plots.text import esc
 from rllab.plots.theme import colour, faded, figure
-from rllab.widgets.components import (
+from rllab.widgets.engine.components import (
     Component,
     Option,
     Span,
@@ -33,8 +33,8 @@ from rllab.widgets.components import (
     term,
     text,
 )
-from rllab.widgets.marks import Bar, Chip, Column, bars, chart, chips, legend, table, tint
-from rllab.widgets.panel import Panel, View
+from rllab.widgets.engine.marks import Bar, Chip, Column, bars, chart, chips, legend, table, tint
+from rllab.widgets.engine.panel import Panel, View
 
 WORDS = ("She", "was", "not", "sad", ".", "A", "kind", "fox")
 NUMBERS = (-0.02, -0.43, 0.66, 0.31, -0.02, 0.02, 0.13, 0.03)

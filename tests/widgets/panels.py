@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 
 
 def words(panel: Panel, key: str = "reading") -> str:

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from rllab.widgets.components import (
+from rllab.widgets.engine.components import (
     Component,
     Option,
     Span,
@@ -19,9 +19,9 @@ from rllab.widgets.components import (
     spans,
     term,
 )
-from rllab.widgets.marks import Bar, Chip, Column, bars, chips, table, tint
-from rllab.widgets.text import LIMIT, clean, visible
-from rllab.widgets.tree import flatten, strict, wire
+from rllab.widgets.engine.marks import Bar, Chip, Column, bars, chips, table, tint
+from rllab.widgets.engine.text import LIMIT, clean, visible
+from rllab.widgets.engine.wire import flatten, strict, wire
 from tests.plots.test_text import HARD, fuzz
 
 

@@ -11,7 +11,7 @@ from rllab.agreement import agreement, repeated_by
 from rllab.label_store import LabelStore
 from rllab.preferences import Pair, load_pairs, save_pairs
 from rllab.widgets import LabelPanel, TrainingPanel
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 from tests.widgets.panels import lines, numbers, sent, words
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from rllab.jobs import jobs
-from rllab.widgets.cells import Cell, Registry
-from rllab.widgets.components import button, text
-from rllab.widgets.panel import Panel, View
+from rllab.widgets.engine.cells import Cell, Registry
+from rllab.widgets.engine.components import button, text
+from rllab.widgets.engine.panel import Panel, View
 from tests.patience import SOON
 from tests.plots.test_text import HARD
 from tests.widgets.demo import WORDS, DemoPanel

@@ -9,7 +9,7 @@ from rllab.estimates import candidates, foreseen, what_if
 from rllab.lines import MOST, Lines
 from rllab.truth import exact
 from rllab.widgets import StepperPanel
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 from tests.patience import SOON
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words
@@ -28,7 +28,7 @@ def panel(small: World) -> StepperPanel:
 @pytest.fixture
 def large(small: World, monkeypatch: pytest.MonkeyPatch) -> StepperPanel:
     """Return a panel on the same world, taken for one that is too large to be known exactly."""
-    monkeypatch.setattr("rllab.widgets.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
     panel = begun(small)
     panel.set("samples", "200")
     return panel
@@ -104,7 +104,7 @@ def test_the_sentence_names_the_best_candidate_and_quotes_its_bar(panel: Stepper
 
 
 def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
     panel = StepperPanel(Stepper(micro), lenses=("policy", "advantage"))
     assert kinds(panel) == ["learned"]
     found = candidates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
@@ -144,7 +144,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
 
 
 def test_all_others_are_one_row_and_all_advantages_cancel(large: StepperPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.stepper_marks.SHOWN_BARS", 3)
+    monkeypatch.setattr("rllab.widgets.stepper.marks.SHOWN_BARS", 3)
     large.set("strip", 0)
     run(large, "sample")
     state = large.stepper.state_at(0)

@@ -9,7 +9,7 @@ import torch
 from rllab import LabError, Stepper, World, ZeroCritic
 from rllab.plots.numbers import probability
 from rllab.widgets import StepperPanel
-from rllab.widgets.line import candidates, read_line
+from rllab.widgets.pieces.line import candidates, read_line
 from tests.fakes import fake_policy
 from tests.widgets.panels import lines, numbers, sent, shown, words
 

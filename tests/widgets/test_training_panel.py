@@ -13,7 +13,7 @@ from rllab.jobs import jobs
 from rllab.plots.curves import MOST_POINTS
 from rllab.plots.numbers import fixed
 from rllab.widgets import TrainingPanel
-from rllab.widgets.training_words import ratio_finding, reading
+from rllab.widgets.training.words import ratio_finding, reading
 from tests.patience import SOON
 from tests.widgets.panels import lines, numbers, sent, shown, words
 

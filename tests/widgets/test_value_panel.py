@@ -10,7 +10,7 @@ from rllab.estimates import what_if
 from rllab.estimates.fan import fan
 from rllab.truth import exact, monte_carlo
 from rllab.widgets import ValuePanel
-from rllab.widgets.panel import Panel
+from rllab.widgets.engine.panel import Panel
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words
 

@@ -1,0 +1,1 @@
+"""The advantage panel: what each token of a response earned."""

@@ -1,0 +1,253 @@
+"""The advantage panel: who gets the credit, token by token with a critic, response by response without one."""
+
+from __future__ import annotations
+
+import threading
+
+from torch import Tensor
+
+from rllab.errors import LabError, Stopped
+from rllab.estimates.group import (
+    Group,
+    credit,
+    learned_values,
+    no_values,
+    sample_group,
+    true_values,
+)
+from rllab.jobs import ProgressFunction
+from rllab.plots.numbers import fixed, plain
+from rllab.value import ZeroCritic
+from rllab.widgets.advantage.parts import (
+    Token,
+    comparison,
+    credit_picture,
+    nearest_stop,
+    read_tokens,
+    stops,
+    token_words,
+)
+from rllab.widgets.engine.components import (
+    Component,
+    Option,
+    button,
+    columns,
+    finding,
+    note,
+    number,
+    progress,
+    radios,
+    row,
+    select,
+    slider,
+)
+from rllab.widgets.engine.fields import read_whole
+from rllab.widgets.engine.marks import Chip, chips, tint
+from rllab.widgets.engine.panel import Panel, View
+from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.backup import written
+from rllab.widgets.pieces.known import is_small, small_tree
+from rllab.worlds import LOADERS, World, load_world
+
+GAMMAS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
+CRITICS = {"learned": "learned V", "exact": "exact V", "none": "no V"}
+BADGE = {"learned": ("learned",), "exact": ("exact",), "none": ()}
+START = "Press Write a group: the policy answers the prompt several times, and the answers are compared."
+MOST = 64  # responses of a group
+
+
+class AdvantagePanel(Panel):
+    """Look at one response of a group: rewards, TD errors, GAE; and at the group as RLOO and GRPO see it.
+
+    The group is `panel.group`, written by the policy to one prompt; the arithmetic is the trainer's own.
+    """
+
+    title = "Advantage"
+
+    def __init__(self, world: World, *, prompt: str = "", samples: int = 4, seed: int = 0) -> None:
+        self.world, self.prompt = world, prompt or world.prompts[0]
+        self.samples, self.seed = samples, seed
+        self.gamma, self.lam = world.objective.gamma, 0.95
+        self.group: Group | None = None
+        self.row, self.selected = 0, 0
+        self.critic = "none" if isinstance(world.critic, ZeroCritic) else "learned"
+        self._worlds = {world.name: world}
+        super().__init__()
+
+    def view(self) -> View:
+        """Draw the group, and one response of it in detail."""
+        if self.group is None:
+            return View(body=(self._choices(), self._controls()), reading=(START,))
+        made = credit(self.group, self._values(self.group), gamma=self.gamma, lam=self.lam)
+        tokens = read_tokens(self.group, made, self.row, self._name)
+        return View(
+            aside=note("where", f"{self.world.name} \u00b7 {len(self.group.rollout)} responses"),
+            body=(
+                self._choices(),
+                self._controls(),
+                self._dials(),
+                *self._warning(),
+                self._strip(tokens),
+                columns(
+                    "pictures",
+                    credit_picture(tokens, self.selected, exact=self._truth(self.group)),
+                    comparison(self.group, shown=self.row),
+                ),
+                note("objective", f"r_t adds up to the {self.group.objective.describe()}."),
+            ),
+            reading=token_words(tokens, self.selected, gamma=self.gamma, lam=self.lam),
+            badges=(*BADGE[self.critic], *(("exact",) if self._truth(self.group) else ())),
+            foot=("keys: w writes a group; arrows move along the tokens",),
+            shortcuts={"w": "write"},
+        )
+
+    def _choices(self) -> Component:
+        busy, names = self.busy, dict.fromkeys([*self._worlds, *LOADERS])
+        prompts = [Option(one, one) for one in dict.fromkeys([self.prompt, *self.world.prompts])]
+        return row(
+            "choices",
+            select(
+                "world",
+                "World",
+                [Option(name, name) for name in names],
+                self.world.name,
+                self.choose_world,
+                disabled=busy,
+            ),
+            select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=busy),
+            number("samples", "responses", str(self.samples), self._set_samples, disabled=busy),
+        )
+
+    def _controls(self) -> Component:
+        label = "Stop" if self.busy else "Write a group" if self.group is None else "Write another group"
+        at = self.job.progress if self.job is not None and self.busy else None
+        bar = progress("writing", "The group", at.done, at.total, "writing") if at else None
+        parts = [button("write", label, self.write_or_stop, main=True)]
+        if self.group is not None:
+            rows = [Option(str(at), f"response {at + 1}") for at in range(len(self.group.rollout))]
+            parts.append(select("row", "show", rows, str(self.row), self.choose_row, show_label=True))
+        return row("controls", *parts, *([bar] if bar else []))
+
+    def _dials(self) -> Component:
+        kinds = [
+            kind
+            for kind in CRITICS
+            if kind != "exact" or (self.group is not None and is_small(self.world, self._asked))
+        ]
+        return row(
+            "dials",
+            radios("critic", "Critic", [Option(kind, CRITICS[kind]) for kind in kinds], self.critic, self._set_critic),
+            slider("gamma", "\u03b3", stops(GAMMAS), nearest_stop(GAMMAS, self.gamma), self._set_gamma),
+            slider("lam", "\u03bb", stops(LAMBDAS), nearest_stop(LAMBDAS, self.lam), self._set_lam),
+        )
+
+    def _warning(self) -> tuple[Component, ...]:
+        own = self.world.objective.gamma
+        if self.critic != "learned" or self.gamma == own:
+            return ()
+        said = f"The critic learned what is worth something at \u03b3 = {plain(own)}; at {plain(self.gamma)} it is off."
+        return (finding("discount", said),)
+
+    def _strip(self, tokens: list[Token]) -> Component:
+        scale = max([0.1, *(abs(one.advantage) for one in tokens)])
+        items = [
+            Chip(
+                one.text,
+                name=f"token {at + 1}, {one.text}, advantage {fixed(one.advantage, signed=True)}",
+                number=fixed(one.advantage, signed=True),
+                tint=tint(one.advantage, scale),
+            )
+            for at, one in enumerate(tokens)
+        ]
+        prompt = [self._name(token) for token in self.world.policy.encode(self._asked)]
+        stamp = f"{self.seed}.{self.row}"
+        return chips(
+            "strip",
+            "Tokens with their advantage; choosing one shows how it is made",
+            items,
+            self._select,
+            prompt=prompt,
+            selected=self.selected,
+            stamp=stamp,
+        )
+
+    # What the learner can do.
+
+    def write_or_stop(self) -> None:
+        """Let the policy write a group in the background, or stop that."""
+        if self.busy and self.job is not None:
+            self.job.stop()
+        else:
+            self.start_job("writing a group", self._write)
+
+    def choose_world(self, name: str) -> None:
+        """Go to another world; the group there is to be written."""
+        world = self._worlds.get(name) or load_world(name)
+        self._worlds[name] = world
+        self.world, self.prompt, self.gamma = world, world.prompts[0], world.objective.gamma
+        self.group, self.critic = None, "none" if isinstance(world.critic, ZeroCritic) else "learned"
+
+    def choose_prompt(self, prompt: str) -> None:
+        """Take another prompt for the next group."""
+        self.prompt, self.group = prompt, None
+
+    def choose_row(self, number: str) -> None:
+        """Look at another response of the group."""
+        self.row, self.selected = int(number), 0
+
+    # Inside.
+
+    @property
+    def _asked(self) -> str:
+        return self.group.rollout.prompts[0] if self.group is not None else self.prompt
+
+    def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
+        try:
+            made = sample_group(
+                self.world, self.prompt, samples=self.samples, seed=self.seed, stop=stop, progress=progress
+            )
+        except Stopped:
+            return  # the group before stays
+        with self._lock:
+            self.group, self.row, self.selected, self.seed = made, 0, 0, self.seed + 1
+
+    def _values(self, made: Group) -> Tensor:
+        """Return V of the chosen critic at all states of the group, (B, T+1)."""
+        if self.critic == "exact":
+            return self._true_values(made)
+        return learned_values(made) if self.critic == "learned" else no_values(made)
+
+    def _true_values(self, made: Group) -> Tensor:
+        tree = small_tree(self.world, self._asked)
+        if tree is None:
+            raise LabError("critic", "exact", "this world is too large to be known exactly")
+        return true_values(made, tree, gamma=self.gamma)
+
+    def _truth(self, made: Group | None) -> tuple[float, ...]:
+        """Return the true advantage of each token of the response, where it is known and not drawn anyway."""
+        if made is None or self.critic == "exact" or not is_small(self.world, self._asked):
+            return ()
+        exact = credit(made, self._true_values(made), gamma=self.gamma, lam=0.0).deltas[self.row]
+        return tuple(written(float(one)) for one in exact[made.rollout.response_mask[self.row]])
+
+    def _name(self, token: int) -> str:
+        return visible(self.world.policy.token_text(token))
+
+    def _select(self, at: int) -> None:
+        self.selected = at
+
+    def _set_critic(self, kind: str) -> None:
+        self.critic = kind
+
+    def _set_gamma(self, value: str) -> None:
+        self.gamma = GAMMAS[int(value)]
+
+    def _set_lam(self, value: str) -> None:
+        self.lam = LAMBDAS[int(value)]
+
+    def _set_samples(self, value: object) -> None:
+        samples = read_whole("responses", value)
+        if not 2 <= samples <= MOST:
+            raise LabError("responses", samples, f"choose from 2 to {MOST}")
+        self.samples = samples

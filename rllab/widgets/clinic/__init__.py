@@ -1,0 +1,1 @@
+"""The clinic: runs with a hidden fault, to be found and named."""

@@ -1,0 +1,228 @@
+"""`Panel`: a view of a headless object, drawn by the page and answered by Python.
+
+A subclass says what is on the screen (`view`) from its state, and its components name the methods
+that answer them. Everything else is here: sending only what changed, catching every error into
+the alert region, a lock (the kernel may call from two threads), live pictures of a running job.
+
+    class Counter(Panel):
+        title = "Counter"
+
+        def __init__(self) -> None:
+            self.count = 0
+            super().__init__()
+
+        def view(self) -> View:
+            return View(body=(button("more", "More", self.more, main=True),),
+                        reading=("You pressed ", bold(str(self.count)), " times."))
+
+        def more(self) -> None:
+            self.count += 1
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import anywidget
+import traitlets
+
+from rllab.errors import LabError
+from rllab.jobs import Job, Status, Work, jobs
+from rllab.widgets.engine.assets import script, styles
+from rllab.widgets.engine.cells import current_cell, registry
+from rllab.widgets.engine.components import Component, Span, badges, note, reading, row
+from rllab.widgets.engine.plotly_runtime import runtime
+from rllab.widgets.engine.text import clean
+from rllab.widgets.engine.wire import Json, flatten, wire
+
+ALERT_LIMIT = 500  # characters: some libraries put a whole manual into an error
+
+
+@dataclass(frozen=True)
+class View:
+    """What is on the screen: the anatomy that all panels share.
+
+    `aside` stands at the right of the title. `shortcuts` maps a key of the keyboard to the component that it
+    presses; they act only while the focus is inside the panel and outside a text box.
+    """
+
+    body: tuple[Component, ...]
+    reading: tuple[Span | str, ...] = ()
+    aside: Component | None = None
+    badges: tuple[str, ...] = ()
+    foot: tuple[Span | str, ...] = ()
+    shortcuts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Panel(anywidget.AnyWidget):
+    """A widget whose whole picture is a tree of components computed in Python.
+
+    A subclass sets its own attributes first and calls `super().__init__()` last, because the first
+    picture is sent when the widget is made. An action must leave the state as it was if it raises:
+    compute first, assign last.
+    """
+
+    _esm: ClassVar[str] = script()
+    _css: ClassVar[str] = styles()
+    title: str = "Panel"
+    ack = traitlets.Unicode().tag(sync=True)
+    own_id = traitlets.Unicode().tag(sync=True)  # by which the page finds this widget's whole model
+    job: Job | None = None  # the last long work of this panel
+    _closed: bool = False
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._components: dict[str, Component] = {}
+        self._sent: set[str] = set()
+        self._milliseconds = 0.0
+        self._cell = current_cell()
+        self.alert = ""
+        self.last_traceback = ""
+        self._draw_safely()
+        own_id = uuid.uuid4().hex
+        super().__init__(model_id=own_id, own_id=own_id)
+        self.on_msg(self._receive)
+        registry.adopt(self, self._cell)
+
+    def __repr__(self) -> str:
+        """Say what this is where it cannot be drawn: in a text file, a pull request, a plain terminal."""
+        return f"{self.title}: run this cell in JupyterLab to open the panel"
+
+    def view(self) -> View:
+        """Return what is on the screen now, from the state alone."""
+        raise NotImplementedError
+
+    # Driving the panel: from the page, and from tests in the same way.
+
+    def press(self, key: str) -> None:
+        """Press a button, as a click does; a button that is off or gone does nothing."""
+        component = self._components.get(key)
+        if component is not None and component.on_press and not component.props.get("disabled"):
+            self._answer(str(component.props["label"]), component.on_press)
+
+    def set(self, key: str, value: Any) -> None:
+        """Give a value to an input, a strip, bars or a chart, as the page does."""
+        component = self._components.get(key)
+        action = component.on_set if component is not None else None
+        if component is not None and action and not component.props.get("disabled"):
+            self._answer(str(component.props.get("label", key)), lambda: action(value))
+
+    def component(self, key: str) -> Json:
+        """Return one component as the page has it."""
+        return wire(self._components[key])
+
+    def refresh(self) -> None:
+        """Draw the state again; only the components that changed are sent."""
+        with self._lock:
+            self._draw_safely()
+
+    def close(self) -> None:
+        """Stop what this panel runs and give up the widget."""
+        self._closed = True
+        if self.job is not None:
+            self.job.stop()
+        if self.comm is not None:
+            self.layout.close()  # a widget of its own, which ipywidgets leaves behind
+        super().close()
+
+    # Long work.
+
+    def start_job(self, name: str, work: Work) -> None:
+        """Run long work in the background; the panel is redrawn at most five times a second."""
+        if self._cell.id and not self.busy:
+            jobs.release(self._cell.id)  # what an earlier run of this cell has left running
+        self.job = jobs.start(name, work, owner=self._cell.id, on_change=self._job_changed)
+
+    @property
+    def busy(self) -> bool:
+        """True while this panel's job runs."""
+        return self.job is not None and self.job.running
+
+    def _job_changed(self, job: Job) -> None:
+        if self._closed:
+            return
+        with self._lock:
+            if job.status is Status.FAILED and job.error is not None:
+                self._note_error(job.name, job.error, job.traceback)
+            self._draw_safely()
+
+    # Inside.
+
+    def _receive(self, _widget: object, content: Any, _buffers: object) -> None:
+        """Take one message of the page; it is input, so nothing in it is trusted."""
+        if not isinstance(content, dict) or not isinstance(content.get("key"), str):
+            return
+        with self._lock:
+            stamp = self._components[content["key"]].props.get("stamp") if content["key"] in self._components else None
+            if stamp and content.get("stamp") != stamp:
+                self.refresh()  # made on a picture that is gone
+            elif content.get("event") == "press":
+                self.press(content["key"])
+            elif content.get("event") == "set":
+                self.set(content["key"], content.get("value"))
+            self.ack = str(content.get("seq", ""))
+
+    def _answer(self, what: str, action: Callable[[], object]) -> None:
+        with self._lock:
+            started = time.perf_counter()
+            self.alert = ""
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - whatever went wrong is said in the panel
+                self._note_error(what, error, traceback.format_exc())
+            self._draw_safely(since=started)
+
+    def _note_error(self, what: str, error: BaseException, trace: str) -> None:
+        self.last_traceback = trace
+        if isinstance(error, LabError):
+            self.alert = str(error)
+        else:
+            words = f"Something went wrong in \u201c{what}\u201d: {type(error).__name__}: {error}"
+            self.alert = clean(words, limit=ALERT_LIMIT)
+
+    def _draw_safely(self, *, since: float | None = None) -> None:
+        """Draw the view; if that fails the last picture stays and the alert says why.
+
+        The foot shows the milliseconds since the event (`since`) came in, drawing included.
+        """
+        try:
+            view = self.view()
+            if since is not None:
+                self._milliseconds = 1000 * (time.perf_counter() - since)
+            self._components = flatten(self._frame(view))
+        except Exception as error:  # noqa: BLE001 - as in _answer
+            self._note_error("drawing", error, traceback.format_exc())
+            frame = flatten(self._frame(View(body=())))
+            self._components = (self._components or frame) | {"alert": frame["alert"]}
+        self._send_changes({f"c_{key}": wire(component) for key, component in self._components.items()})
+
+    def _frame(self, view: View) -> Component:
+        foot = row("foot", badges("badges", *view.badges), note("foot-words", *view.foot), self._time(), end=True)
+        parts = (*view.body, reading("reading", *view.reading, live=not self.busy), foot, self._alert())
+        aside = (view.aside,) if view.aside else ()
+        head = Component("head", "head", {"title": self.title}, aside)
+        return Component("root", "panel", {"title": self.title, "shortcuts": view.shortcuts}, (head, *parts))
+
+    def _alert(self) -> Component:
+        return Component("alert", "alert", {"text": self.alert})
+
+    def _time(self) -> Component:
+        return note("time", f"{self._milliseconds:.0f} ms" if self._milliseconds else "")
+
+    def _send_changes(self, specs: Mapping[str, Json]) -> None:
+        """Set one synchronised trait per component; traitlets sends those that differ, in one message."""
+        if any(spec["kind"] == "chart" for spec in specs.values()):
+            runtime()
+        fresh = {name: traitlets.Dict(spec).tag(sync=True) for name, spec in specs.items() if name not in self._sent}
+        if fresh:
+            self._sent |= fresh.keys()
+            self.add_traits(**fresh)
+        with self.hold_sync():
+            for name, spec in specs.items():
+                setattr(self, name, spec)

@@ -1,0 +1,1 @@
+"""The observatory of over-optimisation: proxy against gold."""

@@ -1,0 +1,1 @@
+"""The reward panel: what each reward gives a response, and why."""

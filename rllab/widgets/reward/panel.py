@@ -1,0 +1,305 @@
+"""The reward panel: one response, what a reward says of every prefix, and what each token is paid for it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rllab.config import PrefixPay, Timing
+from rllab.errors import Stopped
+from rllab.generation import generate
+from rllab.jobs import ProgressFunction
+from rllab.plots.numbers import fixed
+from rllab.plots.payments import Line, payment_bars, prefix_lines
+from rllab.reward import Reward
+from rllab.scoring import Reading, contrasts, read, response_from_ids
+from rllab.widgets.engine.components import (
+    Component,
+    Option,
+    button,
+    columns,
+    group,
+    heading,
+    note,
+    radios,
+    row,
+    select,
+    term,
+    text,
+)
+from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint
+from rllab.widgets.engine.panel import Panel, View
+from rllab.widgets.engine.text import visible
+from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, parts_table, token_words
+from rllab.worlds import LOADERS, World, load_world
+
+START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
+PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}
+UNASKED = note("unasked", "A reward model is fitted to whole responses: what it says of a beginning, nobody taught it.")
+SHOWN = 6  # versions of a text in the table
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of the response: how it came about, and its tokens."""
+
+    what: str
+    ids: tuple[int, ...]
+
+
+class RewardPanel(Panel):
+    """See how a reward reads one response, token by token, under each timing; edit the text and look again.
+
+    `rewards` are others to look at beside the world's own. Gold stays hidden until the learner reveals it.
+    """
+
+    title = "Reward"
+
+    def __init__(self, world: World, *, rewards: Sequence[Reward] = (), prompt: str = "", seed: int = 0) -> None:
+        self.world, self.given, self.seed = world, tuple(rewards), seed
+        self.prompt = prompt or world.prompts[0]
+        self.timing: Timing = "prefix"
+        self.how: PrefixPay = "increment"
+        self.revealed = False
+        self.beside = ""  # the name of the reward that is looked at beside the world's own
+        self.versions: tuple[Version, ...] = ()  # of the response, the present one last
+        self.selected = 0
+        self.told: Words = ()  # what the last edit did
+        self._read: dict[tuple[str, tuple[int, ...]], Reading] = {}
+        self._worlds = {world.name: world}
+        self._others = self._find_others(world)
+        super().__init__()
+
+    def view(self) -> View:
+        """Draw the response as the rewards read it."""
+        if not self.versions:
+            return View(aside=note("where", self.world.name), body=(self._source(),), reading=(START,))
+        paid, other, gold = self._paid(self.world.reward), self._other(), self._gold()
+        readings = [one.reading for one in (paid, other, gold) if one is not None]
+        tokens = self._tokens()
+        return View(
+            aside=note("where", f"{self.world.name} \u00b7 {len(tokens)} tokens \u00b7 {self.world.reward.name}"),
+            body=(
+                self._source(),
+                self._editing(),
+                self._modes(),
+                self._strip(paid, tokens),
+                self._pictures(paid, other, gold, tokens),
+                *parts_table(readings, self.selected),
+                *self._history(),
+            ),
+            reading=self.told or (*token_words(paid, tokens, self.selected), *self._beside_gold(paid, gold, tokens)),
+            badges=tuple(kind for kind in ("exact", "learned") if any(one.kind == kind for one in readings)),
+            foot=("keys: w writes a response, d deletes the chosen token, z undoes an edit",),
+            shortcuts={"w": "write", "d": "delete", "z": "undo"},
+        )
+
+    def _source(self) -> Component:
+        names, busy = dict.fromkeys([*self._worlds, *LOADERS]), self.busy
+        prompts = [Option(one, one) for one in dict.fromkeys([self.prompt, *self.world.prompts])]
+        label = "Write a response" if not self.versions else "Write another"
+        return row(
+            "source",
+            select("world", "World", [Option(n, n) for n in names], self.world.name, self.choose_world, disabled=busy),
+            select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=busy),
+            button("write", "Stop" if busy else label, self.write_or_stop, main=True),
+            *([] if self.versions else [self._box("")]),
+        )
+
+    def _editing(self) -> Component:
+        name = self._tokens()[self.selected]
+        return row(
+            "editing",
+            self._box(self.world.policy.decode(self.ids)),
+            button("delete", f"Delete “{name}”", self.delete, disabled=self.busy),
+            button("twice", f"Say “{name}” twice", self.say_twice, disabled=self.busy),
+            button("undo", "Undo edit", self.undo, disabled=self.busy or len(self.versions) < 2),
+        )
+
+    def _box(self, value: str) -> Component:
+        return text("response", "Response", value, self._set_text, placeholder="write a response", disabled=self.busy)
+
+    def _modes(self) -> Component:
+        timings = [Option(key, words) for key, words in WHEN.items()]
+        pays = [Option(key, words) for key, words in PAYS.items()]
+        others = [Option("", "nothing"), *(Option(name, name) for name in self._others)]
+        hidden = self.world.gold is not None and not self.revealed
+        return row(
+            "modes",
+            radios("timing", "When it is paid", timings, self.timing, self._set_timing),
+            radios("how", "What is paid", pays, self.how, self._set_how),
+            select("beside", "beside it", others, self.beside, self._set_beside, show_label=True),
+            *([button("reveal", "Reveal gold", self.reveal)] if hidden else []),
+        )
+
+    def _strip(self, paid: Paid, tokens: Sequence[str]) -> Component:
+        scale = max([0.1, *(abs(one) for one in paid.payments)])
+        items = [
+            Chip(
+                token,
+                name=f"token {at + 1}, {token}, paid {fixed(payment, signed=True)}",
+                number=fixed(payment, signed=True) if paid.is_paid(at) else "\u2013",
+                tint=tint(payment, scale),
+            )
+            for at, (token, payment) in enumerate(zip(tokens, paid.payments, strict=True))
+        ]
+        prompt = [visible(self.world.policy.token_text(token)) for token in self.world.policy.encode(self.prompt)]
+        what = "Tokens with what they are paid; choosing one tells why"
+        stamp = f"{len(self.versions)}.{self.seed}"
+        return chips("strip", what, items, self._select, prompt=prompt, selected=self.selected, stamp=stamp)
+
+    def _pictures(self, paid: Paid, other: Paid | None, gold: Paid | None, tokens: Sequence[str]) -> Component:
+        scores = [Line("reward", paid.scores, "reward")]
+        bars = [Line("reward", paid.payments, "reward")]
+        if other is not None:
+            scores.append(Line(other.reading.name, other.scores, "policy"))
+            bars.append(Line(other.reading.name, other.payments, "policy"))
+        if gold is not None:
+            scores.append(Line("gold", gold.scores, "reward", "dash"))
+        level = term("the level", "The whole score again at each payment: the sum then grows with their number.")
+        change = term("the change", "The score now less the score at the last payment: the sum is the whole score.")
+        what = level if self.how == "level" else change
+        network = paid.reading.kind == "learned"
+        left = chart("scores", prefix_lines(tokens, scores, selected=self.selected), "Scores of every prefix")
+        right = chart("payments", payment_bars(tokens, bars, selected=self.selected), "What each token is paid")
+        return columns(
+            "pictures",
+            group(
+                "left", heading("left-title", "What the text so far is worth"), left, *([UNASKED] if network else [])
+            ),
+            group("right", heading("right-title", "Paid at ", WHEN[self.timing], ": ", what), right),
+        )
+
+    def _history(self) -> tuple[Component, ...]:
+        """Return the versions of the text with their scores, the newest last."""
+        if len(self.versions) < 2:
+            return ()
+        rewards: list[Reward] = [self.world.reward, *([self._others[self.beside]] if self.beside else [])]
+        rewards += [self.world.gold] if self.revealed and self.world.gold is not None else []
+        rows = []
+        for version in self.versions[-SHOWN:]:
+            scores = [fixed(self._reading(one, version.ids).total, signed=True) for one in rewards]
+            rows.append([version.what, self.world.policy.decode(version.ids), *scores])
+        heads = [Column("edit"), Column("response"), *(Column(one.name, numeric=True) for one in rewards)]
+        return (table("history", "The response and its edits", heads, rows),)
+
+    # What the learner can do.
+
+    def write_or_stop(self) -> None:
+        """Let the policy write a response in the background, or stop that."""
+        if self.busy and self.job is not None:
+            self.job.stop()
+        else:
+            self.start_job("writing a response", self._write)
+
+    def delete(self) -> None:
+        """Take the chosen token out."""
+        name = self._tokens()[self.selected]
+        self._edit(f"without “{name}”", (*self.ids[: self.selected], *self.ids[self.selected + 1 :]))
+
+    def say_twice(self) -> None:
+        """Put the chosen token in once more."""
+        name = self._tokens()[self.selected]
+        self._edit(f"“{name}” twice", (*self.ids[: self.selected + 1], *self.ids[self.selected :]))
+
+    def undo(self) -> None:
+        """Go back to the version before."""
+        self.versions, self.told = self.versions[:-1], ()
+        self.selected = min(self.selected, len(self.ids) - 1)
+
+    def reveal(self) -> None:
+        """Show what gold says, from now on."""
+        self.revealed = True
+
+    def choose_world(self, name: str) -> None:
+        """Go to another world; the response there is to be written."""
+        world = self._worlds.get(name) or load_world(name)
+        self._others = self._find_others(world)
+        self._worlds[name] = world
+        self.world, self.prompt, self.revealed = world, world.prompts[0], False
+        self._start_over()
+
+    def choose_prompt(self, prompt: str) -> None:
+        """Take another prompt; the response to it is to be written."""
+        self.prompt = prompt
+        self._start_over()
+
+    # Inside.
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Return the tokens of the response as it is now."""
+        return self.versions[-1].ids
+
+    def _start_over(self) -> None:
+        self.versions, self.selected, self.told, self.beside, self._read = (), 0, (), "", {}
+
+    def _find_others(self, world: World) -> dict[str, Reward]:
+        own = self.given if world is next(iter(self._worlds.values())) else ()  # they read that world's tokens
+        return {one.name: one for one in (*own, *contrasts(world))}
+
+    def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
+        progress(0, 0, "writing")
+        world, seed = self.world, self.seed
+        with contextlib.suppress(Stopped):
+            rows = generate(world.policy, [self.prompt], max_new_tokens=world.max_new_tokens, seed=seed, stop=stop)
+            ids = tuple(rows.response_ids(0))
+            self._reading(world.reward, ids)
+            with self._lock:
+                self.versions, self.selected, self.told = (Version("as written", ids),), 0, ()
+                self.seed += 1
+
+    def _edit(self, what: str, ids: tuple[int, ...]) -> None:
+        """Put another version of the response in place, if the rewards can read it."""
+        rewards = [self.world.reward, *([self.world.gold] if self.revealed and self.world.gold else [])]
+        changes = [(self._reading(one, self.ids).total, self._reading(one, ids).total) for one in rewards]
+        self.told = edit_words(what, *changes)
+        self.versions = (*self.versions, Version(what, ids))
+        self.selected = min(self.selected, len(ids) - 1)
+
+    def _set_text(self, value: object) -> None:
+        """Read what the learner has written in the box."""
+        ids = tuple(self.world.policy.encode_response(str(value).strip()))
+        if not self.versions:
+            self._reading(self.world.reward, ids)
+            self.versions, self.told = (Version("as you wrote it", ids),), ()
+        elif ids != self.ids:
+            self._edit("written by you", ids)
+
+    def _reading(self, reward: Reward, ids: tuple[int, ...]) -> Reading:
+        """Return what a reward says of some tokens, read once."""
+        key = (reward.name, ids)
+        if key not in self._read:
+            self._read[key] = read(self.world, reward, response_from_ids(self.world, self.prompt, ids))
+        return self._read[key]
+
+    def _paid(self, reward: Reward) -> Paid:
+        return Paid(self._reading(reward, self.ids), self.timing, self.how)
+
+    def _other(self) -> Paid | None:
+        return self._paid(self._others[self.beside]) if self.beside else None
+
+    def _gold(self) -> Paid | None:
+        return self._paid(self.world.gold) if self.revealed and self.world.gold is not None else None
+
+    def _tokens(self) -> list[str]:
+        return [visible(self.world.policy.token_text(token)) for token in self.ids]
+
+    def _beside_gold(self, paid: Paid, gold: Paid | None, tokens: Sequence[str]) -> Words:
+        return () if gold is None else opposite_words(paid, gold, tokens, self.selected)
+
+    def _select(self, at: int) -> None:
+        self.selected, self.told = at, ()
+
+    def _set_timing(self, value: str) -> None:
+        self.timing, self.told = next(timing for timing in WHEN if timing == value), ()
+
+    def _set_how(self, value: str) -> None:
+        self.how, self.told = next(how for how in PAYS if how == value), ()
+
+    def _set_beside(self, name: str) -> None:
+        if name:
+            self._reading(self._others[name], self.ids)  # says now if it cannot be read
+        self.beside = name

@@ -1,0 +1,1 @@
+"""The stepper: a response written token by token, with its lenses."""

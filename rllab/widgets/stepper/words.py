@@ -1,0 +1,230 @@
+"""The sentence below the token stepper: made from the line, quoting the numbers that are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rllab.estimates import Candidates
+from rllab.objective import Objective
+from rllab.plots.numbers import fixed, plain, probability
+from rllab.plots.steps import Outlook
+from rllab.records import State
+from rllab.widgets.engine.components import Span, bold
+from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.backup import written
+from rllab.widgets.pieces.line import Line, Written
+
+Words = tuple[Span | str, ...]
+KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the learner looks at: a line, one of its states, and what its rewards and values mean."""
+
+    line: Line
+    at: int  # the selected state, 0..T
+    state: State  # that state
+    names: Mapping[int, str]  # its candidates as text
+    objective: Objective
+    temperature: float  # that its bars are drawn at
+    worth: Candidates | None  # of the candidates with a bar; nothing where nobody knows
+    outlook: Outlook  # V along the line
+
+    @property
+    def token(self) -> Written | None:
+        """Return the token that was written in the selected state, if any was."""
+        return self.line.written[self.at] if self.at < len(self.line.written) else None
+
+    def context(self, words: int = 3) -> str:
+        """Return the end of the text that the selected state consists of."""
+        tokens = [*self.line.prompt, *self.line.tokens[: self.at]]
+        shown = " ".join(visible(token).strip("\u2423") for token in tokens[-words:])
+        return f"\u2026 {shown}" if len(tokens) > words else shown
+
+
+def policy_words(look: Look) -> Words:
+    """Say what the policy would write here, or what was written and how likely that was."""
+    token = look.token
+    if token is None and look.state.done:
+        total = math.fsum(one.logprob for one in look.line.written)
+        return (
+            f"{_over(look.line)} after {len(look.line.written)} tokens. The policy gave the whole of it a log-prob of ",
+            bold(fixed(total)),
+            " nats, the sum over its tokens. Press Reset to write it again, or click a token and choose another one.",
+        )
+    if token is None:
+        return (*_likeliest(look), *_openness(look.state.entropy))
+    reference = probability(math.exp(token.ref_logprob))
+    same = " and so did the reference" if reference == _pi(token) else f", the reference {reference}"
+    return (
+        "Here " if token.sampled else "You wrote ",
+        bold(visible(token.token)),
+        " was drawn: the policy gave it " if token.sampled else " here: the policy gave it ",
+        bold(_pi(token)),
+        f"{same}. Its surprise is {fixed(-token.logprob)} nats, in a state whose entropy is {fixed(token.entropy)}.",
+    )
+
+
+def reward_words(look: Look) -> Words:
+    """Say what the reward makes of the text, and what has been paid."""
+    token, line = look.token, look.line
+    if not line.written:
+        return ("Nothing is written yet, so there is nothing to judge. Press Step.",)
+    if token is not None:
+        before = line.written[look.at - 1].prefix_score if look.at else math.nan
+        moved = f" moved the score from {fixed(before)} to " if look.at else " opened with a score of "
+        return (bold(visible(token.token)), moved, bold(fixed(token.prefix_score)), f". {_payment(look, token)}")
+    if look.state.done:
+        earned = math.fsum(one.reward for one in line.written)
+        return (
+            "The whole text scores ",
+            bold(fixed(line.score)),
+            f". {_cost(look)}, the line has earned {fixed(earned, signed=True)}.",
+        )
+    return ("If it ended here, the text would score ", bold(fixed(line.score)), f". {_unpaid(look)}")
+
+
+def value_words(look: Look) -> Words:
+    """Say what the critic expects here, and how a token changed that."""
+    token, values = look.token, look.line.values
+    if token is None and look.line.ended:
+        return ("The line has ended: nothing more is to come, so there is no V to learn here. ", _meaning(look))
+    here = fixed(values[look.at], signed=True)
+    if token is None:
+        return ("V = ", bold(here), " here: what the critic expects the rest of this text to earn. ", _meaning(look))
+    after = values[look.at + 1]
+    paid = fixed(token.paid, signed=True)
+    words: Words = (bold(visible(token.token)),)
+    if math.isnan(after):
+        words += (f" ended the line: V was {here}, and {paid} was paid.",)
+    else:
+        nothing = "no reward was paid for it" if token.paid == 0 else f"{paid} was paid for it"
+        words += (f" moved V from {here} to ", bold(fixed(after, signed=True)), f", and {nothing}.")
+    forced = () if token.sampled else (f" You wrote it; the policy gave it {_pi(token)}.",)
+    return (*words, *forced, " ", _meaning(look))
+
+
+def advantage_words(look: Look) -> Words:
+    """Say what the state is worth, and by how much a token was, or would be, better than usual there."""
+    found, token = look.worth, look.token
+    if token is None and look.state.done:
+        return (
+            f"{_over(look.line)}: nothing more is to come. Choose a token to see the state that it was written in.",
+        )
+    usual = look.objective.temperature
+    if look.temperature != usual:
+        here = plain(look.temperature)
+        return (f"Values speak of temperature {plain(usual)}, these bars of {here}. Set it back under Sampling.",)
+    if found is None:
+        return ("Nobody knows yet what the tokens are worth here. Press Sample Q: each is continued to its end.",)
+    return _best_words(look, found) if token is None else _token_words(look, found, token)
+
+
+def _best_words(look: Look, found: Candidates) -> Words:
+    """Say what a state is worth and which token would be worth most in it."""
+    value = written(found.value.mean)
+    at = max(range(len(found.q)), key=lambda place: found.q[place].mean)
+    best = written(found.q[at].mean)
+    return (
+        "V = ",
+        bold(fixed(value, signed=True)),
+        " is the average of Q over what the policy writes here. ",
+        bold(look.names[found.token_ids[at]]),
+        f" is worth most: Q {fixed(best, signed=True)}, A {fixed(written(best - value), signed=True)}, ",
+        f"and the policy gives it {probability(found.probs[at])}. {_asked(look, found, at)}",
+    )
+
+
+def _token_words(look: Look, found: Candidates, token: Written) -> Words:
+    """Say by how much a written token was better than usual."""
+    value, at = written(found.value.mean), found.token_ids.index(token.token_id)
+    q = written(found.q[at].mean)
+    step = written(q - value)
+    direction = "better than usual" if step > 0 else "worse than usual" if step < 0 else "as good as usual"
+    return (
+        bold(visible(token.token)),
+        f" was {direction} here: Q {fixed(q, signed=True)} against V {fixed(value, signed=True)} makes A ",
+        bold(fixed(step, signed=True)),
+        f". {_asked(look, found, at)}",
+    )
+
+
+def value_title(found: Candidates) -> Words:
+    """Return V of a state with its kind, and what the numbers beside the bars are."""
+    value = found.value
+    error = f" \u00b1 {fixed(value.standard_error)}" if value.kind == "monte-carlo" else ""
+    return (
+        f"V = {fixed(written(value.mean), signed=True)}{error}, {KINDS[value.kind]} \u00b7 ",
+        Span("Q", tip="What can be expected from here on if this token is written now."),
+        ", ",
+        Span("A", tip="The advantage: Q minus V, better or worse than what the policy writes here on average."),
+    )
+
+
+def _asked(look: Look, found: Candidates, at: int) -> str:
+    """Say who was asked and, of what was sampled, whether the advantage of one candidate can be chance."""
+    if found.value.kind == "monte-carlo":
+        n, error = found.value.samples, fixed(found.errors[at])
+        verdict = "is more than chance explains" if found.is_sure(at) else "can be chance; draw more to tell"
+        return f"After {n} continuations of each token that A is known to \u00b1 {error}, so it {verdict}."
+    if found.value.kind == "exact":
+        return "All A, each as often as the policy writes it, add up to 0."
+    itself = fixed(look.outlook.values[look.at], signed=True)
+    return f"The critic was asked one token ahead; of the state itself it says {itself}."
+
+
+def _likeliest(look: Look) -> Words:
+    """Name the two likeliest tokens of the selected state with their probabilities."""
+    state = look.state
+    tokens = [look.names[token] for token in state.candidate_ids[:2]]
+    shares = [probability(float(share)) for share in state.probs[:2]]
+    first: Words = (f"After \u201c{look.context()}\u201d the policy gives ", bold(tokens[0]), f" {shares[0]}")
+    return first if len(shares) == 1 else (*first, " and ", bold(tokens[1]), f" {shares[1]}")
+
+
+def _openness(entropy: float) -> Words:
+    return (
+        f". The entropy is {fixed(entropy)} nats, as open as a fair draw among {fixed(math.exp(entropy), 1)} tokens.",
+    )
+
+
+def _over(line: Line) -> str:
+    return "The line has ended" if line.ended else "The line has reached its limit"
+
+
+def _pi(token: Written) -> str:
+    return probability(math.exp(token.logprob))
+
+
+def _payment(look: Look, token: Written) -> str:
+    """Say what was paid for one token, and what its divergence cost."""
+    if token.paid == 0:
+        return f"{_unpaid(look)} The token's r is {fixed(token.reward, signed=True)}{_kl_share(look, token)}."
+    paid, r = fixed(token.paid, signed=True), fixed(token.reward, signed=True)
+    return f"Paid for it: {paid}; r is {r}{_kl_share(look, token)}."
+
+
+def _kl_share(look: Look, token: Written) -> str:
+    beta = look.objective.kl_coef
+    return f" (minus {plain(beta)} \u00d7 {fixed(token.kl)} nats of divergence)" if beta else ""
+
+
+def _unpaid(look: Look) -> str:
+    why = {
+        "eos": "this reward pays at the end",
+        "segment": "this reward pays at the end of a sentence",
+        "prefix": "the score has not moved",
+    }
+    return f"Nothing is paid here: {why[look.objective.timing]}."
+
+
+def _cost(look: Look) -> str:
+    beta = look.objective.kl_coef
+    return f"With {plain(beta)} \u00d7 its divergence from the reference taken off" if beta else "All in all"
+
+
+def _meaning(look: Look) -> str:
+    return f"V is the {look.objective.describe()}."

@@ -1,0 +1,1 @@
+"""The training panel: a run that can be paused, rewound and examined."""

@@ -1,0 +1,1 @@
+"""The value panel: V along a response, learned, sampled and exact."""
