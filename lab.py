@@ -131,7 +131,8 @@ def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
     with log.open("w", encoding="utf-8") as file:
         status = show_progress(command, file)
     if status:
-        errors = re.findall(r"^\s*ERROR: (.+)", log.read_text("utf-8"), re.MULTILINE)  # builds speak indented
+        # builds speak indented; "ResolutionImpossible" only repeats that the sentence before it is a conflict
+        errors = re.findall(r"^\s*ERROR: (?!ResolutionImpossible)(.+)", log.read_text("utf-8"), re.MULTILINE)
         raise TroubleError(
             f"pip could not install the packages ({errors[-1] if errors else 'no reason given'}): check the "
             f"network and the disk, then run the same command again; pip's own words are in {log}"

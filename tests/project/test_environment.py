@@ -1,5 +1,6 @@
 """pyproject.toml, constraints.txt, environment.yml and the door speak of the same environment."""
 
+import importlib.metadata
 import itertools
 import re
 import tomllib
@@ -50,6 +51,14 @@ def test_every_requirement_is_pinned_within_its_range(asked: list[Requirement], 
 
 def test_pins_hold_on_every_system(pins: dict[str, str]) -> None:
     assert [name for name, version in pins.items() if not re.fullmatch(r"[\d.]+", version)] == []
+
+
+def test_pins_admit_the_oldest_python(pins: dict[str, str], project: dict) -> None:
+    """Debian 12 has 3.11.2: a pin that wants 3.11.5 stops every installation there."""
+    oldest = f"{project['requires-python'].removeprefix('>=')}.0"
+    wanted = {one.name: one.metadata["Requires-Python"] for one in importlib.metadata.distributions()}
+    narrow = {name: bound for name, bound in wanted.items() if bound and oldest not in SpecifierSet(bound)}
+    assert {name: bound for name, bound in narrow.items() if canonicalize_name(name) in pins} == {}
 
 
 def test_lower_bounds_keep_known_holes_out(asked: list[Requirement]) -> None:

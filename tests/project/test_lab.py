@@ -136,6 +136,17 @@ def test_the_reason_of_a_build_is_told_as_well(tmp_path: Path) -> None:
         lab.pip_install(sys.executable, ["--no-index", str(tmp_path)], log=tmp_path / "install.log")
 
 
+def test_versions_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    """Pip's last line is an address that explains what conflicts are; the one before it says what is in conflict."""
+    for name, needs in (("one", "two==2"), ("two", "")):
+        (tmp_path / name).mkdir()
+        settings = f'[project]\nname = "{name}"\nversion = "1"\ndependencies = [{needs!r}]\n' if needs else ""
+        (tmp_path / name / "pyproject.toml").write_text(settings or f'[project]\nname = "{name}"\nversion = "1"\n')
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    with pytest.raises(lab.TroubleError, match=r"\(Cannot install .*conflicting dependencies\.\)"):
+        lab.pip_install(sys.executable, ["--no-index", "--no-build-isolation", *folders], log=tmp_path / "install.log")
+
+
 def test_trouble_ends_with_status_1_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
