@@ -1,22 +1,21 @@
-"""Pictures for the explorers of the classics: value in the maze, the optimiser's curse, planning, old data."""
+"""Pictures for the explorers of the classics: the optimiser's curse, planning, old data."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from rllab.classic.bias import maximisation_bias
 from rllab.classic.lookahead import look_ahead, sampled_mean
-from rllab.classic.maze import Maze, arrows, sweeps
 from rllab.classic.off_policy import mixed_targets
 from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.numbers import fixed
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
+from rllab.plots.theme import colour, figure
 from rllab.truth import Tree
 
 if TYPE_CHECKING:
@@ -25,45 +24,6 @@ if TYPE_CHECKING:
 ACTION_COUNTS = (2, 4, 10, 20, 50)
 HEIGHT = 240
 SHARES = tuple(number / 10 for number in range(11))
-
-
-def maze_wave(sweep: int, *, gamma: float = 1.0) -> Picture:
-    """Draw the value of every cell and the greedy arrows after so many sweeps; moves cost nothing here."""
-    maze = Maze(move_cost=0.0)
-    done = list(sweeps(maze, gamma=gamma))[:sweep]
-    q, values = done[-1]
-    known = int((values[maze.cells] > 0).sum())
-    signs = [list(line) for line in arrows(maze, q).splitlines()]
-    reached = values.reshape(len(signs), maze.width)
-    shown = [
-        [sign if sign in "#C" or value > 0 else "" for sign, value in zip(line, row, strict=True)]
-        for line, row in zip(signs, reached.tolist(), strict=True)
-    ]
-    heat = _heat(reached.tolist(), shown)
-    axes = {"xaxis": {"showticklabels": False}, "yaxis": {"showticklabels": False, "autorange": "reversed"}}
-    drawn = figure([heat], x="west to east", y="north to south", layout=axes | {"height": 300})
-    words = (
-        f"After sweep {len(done)}, {known} of {len(maze.cells) - 1} cells know of the cheese, one step further away."
-    )
-    return Picture(drawn, words, "value of every cell of the maze, with arrows")
-
-
-def _heat(values: list[list[float]], texts: list[list[str]]) -> dict[str, Any]:
-    """Return the trace of a map whose cells are worth 0 to 1."""
-    return {
-        "type": "heatmap",
-        "z": values,
-        "text": texts,
-        "texttemplate": "%{text}",
-        "textfont": {"color": colour("ink")},
-        "colorscale": [[0, faded("value", 0.04)], [1, faded("value", 0.55)]],
-        "zmin": 0,
-        "zmax": 1,
-        "showscale": False,
-        "xgap": 2,
-        "ygap": 2,
-        "hovertemplate": "value %{z:.3f}",
-    }
 
 
 def optimisers_curse(actions: int) -> Picture:

@@ -51,11 +51,12 @@ def many_cats(curves: NDArray[np.float64]) -> Picture:
 
 def _shape(mean: NDArray[np.float64]) -> tuple[str, str]:
     """Say in which tenth of the trials the mean grows fastest: the id of an option, and words."""
-    gains = np.diff(mean[np.linspace(0, len(mean) - 1, 11).round().astype(int)])
+    ends = np.linspace(0, len(mean) - 1, 11).round().astype(int)
+    gains = np.diff(mean[ends])
     if gains.max() < 2 * gains.mean():
         return "even", "It gains about as much in every tenth of the trials."
     fastest = int(gains.argmax())
-    told = f"It gains most in tenth {fastest + 1} of the trials."
+    told = f"It gains most from trial {ends[fastest] + 1} to trial {ends[fastest + 1] + 1}."
     return ("early" if fastest == 0 else "middle"), told
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rllab.classic.maze import Maze, arrows, sweeps
 from rllab.plots.picture import Picture
 from rllab.plots.theme import colour, faded, figure
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 HEIGHT = 300
 ASIDE = 0.34  # of a cell: the way runs below and right of what is written in the cells, not through it
@@ -32,11 +35,30 @@ def maze_map(maze: Maze, trail: Sequence[int], show: str = "cells") -> Picture:
     texts = ["" if sign == "#" else "cheese" if sign == "C" else text for sign, text in zip(signs, shown, strict=True)]
     heights = [None if sign == "#" else value for sign, value in zip(signs, values.tolist(), strict=True)]
     tinted = heights if show == "values" else [None if one is None else 0.0 for one in heights]
-    traces = [_walls(maze), _floor(maze, tinted, texts), _way(maze, trail), _robot(maze, trail[-1])]
+    drawn = _drawn(maze, tinted, texts, _way(maze, trail), _robot(maze, trail[-1]))
+    return Picture(drawn, MEANINGS[show], f"the maze, {SHOWS[show]} shown, the robot in state {trail[-1]}")
+
+
+def maze_wave(sweep: int, *, gamma: float = 1.0) -> Picture:
+    """Draw the value of every cell and the greedy arrows after so many sweeps; moves cost nothing here."""
+    maze = Maze(move_cost=0.0)
+    done = list(sweeps(maze, gamma=gamma))[:sweep]
+    q, values = done[-1]
+    signs, ways, worth = "".join(maze.rows), arrows(maze, q).replace("\n", ""), values.tolist()
+    heights = [None if sign == "#" else value for sign, value in zip(signs, worth, strict=True)]
+    known = [f"{way} {value:.2f}" if value > 0 else "" for way, value in zip(ways, worth, strict=True)]
+    texts = ["cheese" if sign == "C" else text for sign, text in zip(signs, known, strict=True)]
+    count = int((values[maze.cells] > 0).sum())
+    words = f"After sweep {len(done)}, {count} of {len(maze.cells) - 1} cells know of the cheese."
+    return Picture(_drawn(maze, heights, texts), words, "value of every cell of the maze, with arrows")
+
+
+def _drawn(maze: Maze, heights: Sequence[float | None], texts: Sequence[str], *over: dict[str, Any]) -> go.Figure:
+    """Draw walls and floor as a square map without axes, and over it what moves there."""
     hidden = {"showticklabels": False, "ticks": "", "showline": False, "showgrid": False}
     axes = {"xaxis": hidden, "yaxis": hidden | {"autorange": "reversed", "scaleanchor": "x"}}
-    drawn = figure(traces, x="", y="", layout=axes | {"height": HEIGHT})
-    return Picture(drawn, MEANINGS[show], f"the maze, {SHOWS[show]} shown, the robot in state {trail[-1]}")
+    traces = [_walls(maze), _floor(maze, heights, texts), *over]
+    return figure(traces, x="", y="", layout=axes | {"height": HEIGHT})
 
 
 def _walls(maze: Maze) -> dict[str, Any]:

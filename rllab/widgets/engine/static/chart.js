@@ -112,6 +112,8 @@ function makeChartTable() {
 
 /** The numbers of a figure: one row per place on the x axis, one column per line that is not mere decoration. */
 function asTable(figure) {
+  const map = figure.data.find((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.z));
+  if (map) return mapAsTable(figure, map);
   const traces = figure.data.filter((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.y));
   const axis = figure.layout.xaxis ?? {};
   const names = new Map((axis.tickvals ?? []).map((value, index) => [value, plainText(axis.ticktext?.[index] ?? value)]));
@@ -126,6 +128,21 @@ function asTable(figure) {
   const rows = places.map((place) => [
     { text: names.get(place) ?? shortNumber(place) },
     ...lookup.map((line) => ({ text: line.has(place) ? shortNumber(line.get(place)) : "" })),
+  ]);
+  return { columns, rows };
+}
+
+/** A map is a table already: what is written in a cell, or else its number; nothing where there is no cell. */
+function mapAsTable(figure, map) {
+  const across = map.x ?? map.z[0].map((_, index) => index + 1);
+  const cell = (value, row, column) => map.text?.[row]?.[column] || (value === null ? "" : shortNumber(value));
+  const columns = [
+    { title: plainText(figure.layout.yaxis?.title?.text || "row") },
+    ...across.map((name) => ({ title: plainText(name), numeric: true })),
+  ];
+  const rows = map.z.map((line, row) => [
+    { text: plainText(map.y?.[row] ?? row + 1) },
+    ...line.map((value, column) => ({ text: plainText(cell(value, row, column)) })),
   ]);
   return { columns, rows };
 }
