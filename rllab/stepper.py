@@ -223,7 +223,7 @@ class Stepper:
     def _check_fresh(self) -> None:
         if self.stale:
             remedy = "the policy has learned since this line was begun; reset to write with the new one"
-            raise LabError("line", f"{self.prompt} | {self.world.policy.decode(self.prefix_ids)}", remedy)
+            raise LabError("line", "older than the policy", remedy)
 
     def _need_tokens(self) -> None:
         if not self.steps:
