@@ -20,7 +20,7 @@ TINY = Recipe(
     heads=1,
     prompts=8,
     demonstrations=4,
-    pairs=24,
+    pairs=4,
     fit=FitConfig(unit_responses=16),
     fit_epochs=1,
     critic_updates=1,
