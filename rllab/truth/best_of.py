@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import is_whole
 from rllab.errors import LabError
 
 
@@ -31,13 +32,13 @@ def best_of_law(logprobs: Tensor, score: Tensor, *, n: int) -> BestOf:
 
     A group of equal scores with mass m and everything below it with mass F wins with (F + m)^n - F^n.
     """
-    if n < 1:
-        raise LabError("n", n, "draw at least one response")
+    if not is_whole(n, low=1):
+        raise LabError("n", n, "draw at least one response, and give a whole number")
     values, group = torch.unique(score, return_inverse=True)  # ascending
     mass = torch.zeros(len(values), dtype=torch.float64).index_add(0, group, logprobs.exp())
     up_to = mass.cumsum(0)
     beaten = (mass / up_to).clamp(max=1.0)  # share of the group among all that do not beat it
     wins = n * up_to.log() + torch.log(-torch.expm1(n * torch.log1p(-beaten)))  # log((F+m)^n - F^n)
-    law = logprobs + (wins - mass.log())[group]
+    law = torch.where(mass[group] > 0, logprobs + (wins - mass.log())[group], -torch.inf)
     ratio = torch.where(law > -torch.inf, law - logprobs, 0.0)
     return BestOf(n, law, reward=float((law.exp() * score).sum()), kl=float((law.exp() * ratio).sum()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rllab.errors import LabError, Stopped
 from rllab.evaluation import slices
-from rllab.generation import check_room
+from rllab.generation import Progress, check_room
 from rllab.objective import Objective
 from rllab.policy import Policy
 from rllab.records import Scores, Sequences
@@ -21,6 +21,7 @@ from rllab.truth.reading import grow, read
 from rllab.truth.tree import Tree
 from rllab.worlds.world import World
 
+LEAVES = 300_000
 LARGEST = 2 * 2**30  # bytes of leaves
 LONGEST = 120.0  # seconds
 SPEED = 2e9  # multiplications in a second that a laptop surely does
@@ -33,10 +34,11 @@ def exact(
     *,
     objective: Objective | None = None,
     policy: Policy | None = None,
-    max_leaves: int = 300_000,
+    max_leaves: int = LEAVES,
     horizon: int | None = None,
     top_k: int = 0,
     stop: threading.Event | None = None,
+    progress: Progress | None = None,
 ) -> Tree:
     """Return the tree of all responses to a prompt, with the value of every state under an objective.
 
@@ -46,11 +48,11 @@ def exact(
     policy, objective = policy or world.policy, objective or world.objective
     ids = policy.encode(prompt)
     horizon = horizon_of(world, ids) if horizon is None else horizon
-    _check_size(policy, ids, horizon=horizon, top_k=top_k, max_leaves=max_leaves)
+    check_size(policy, ids, horizon=horizon, top_k=top_k, max_leaves=max_leaves)
     temperature = objective.temperature
     with policy.lock:
         weights = policy.weights
-        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop)
+        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, progress=progress)
         ref_logprobs = _reference(policy, objective, ids, levels, stop=stop)
     leaves = leaf_sequences(levels, policy, prompt)
     scores = _scored(objective, leaves, stop=stop)
@@ -69,7 +71,7 @@ def count_leaves(vocabulary: int, *, horizon: int, top_k: int = 0) -> int:
     return int(sum((vocabulary - 1) ** length for length in range(horizon + 1)))
 
 
-def _check_size(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int, max_leaves: int) -> None:
+def check_size(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int, max_leaves: int = LEAVES) -> None:
     """Refuse what has no meaning, and what would take too much room or time, with what would fit."""
     for name, value, least in (("horizon", horizon, 1), ("top_k", top_k, 0), ("max_leaves", max_leaves, 1)):
         if value < least:

@@ -216,6 +216,7 @@ def badges(key: str, *kinds: str) -> Component:
 
 BADGES = {
     "exact": "exact",
+    "cut": "exact under top-k and horizon",
     "monte-carlo": "Monte-Carlo \u00b1 s.e.",
     "average": "Monte-Carlo average",
     "learned": "learned",
