@@ -16,11 +16,15 @@ class LabError(ValueError):
         self.field = field
         self.value = value
         self.remedy = remedy
-        shown = value if isinstance(value, str) else repr(value)
+        super().__init__(self.naming(field))
+
+    def naming(self, field: str) -> str:
+        """Return the sentence with the field under another name, the one that it has on a screen."""
+        words = isinstance(self.value, str)
+        shown = str(self.value) if words else repr(self.value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        super().__init__(
-            f"{field} is {shown!r}: {remedy}" if isinstance(value, str) else f"{field} is {shown}: {remedy}"
-        )
+        shown = ("empty" if not shown else repr(shown)) if words else shown
+        return f"{field} is {shown}: {self.remedy}"
 
 
 def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:

@@ -283,7 +283,7 @@ def pad_right(rows: Sequence[Sequence[int]], *, pad: int) -> tuple[Tensor, Tenso
 def check_sampling(*, temperature: float, max_new_tokens: int, samples_per_prompt: int) -> None:
     """Refuse sampling settings that have no meaning."""
     if temperature == 0:
-        remedy = "give a number above 0; for the likeliest token each time use top_k=1 in the stepper"
+        remedy = "give a number above 0; for the likeliest token each time use top-k 1 in the stepper"
         raise LabError("temperature", temperature, remedy)
     check_number("temperature", temperature, open_low=True)
     check_count("max_new_tokens", max_new_tokens)

@@ -40,8 +40,9 @@ from rllab.worlds.world import World
 class Trainer:
     """One run of one algorithm in one world.
 
-    The trainer copies policy and critic at once, so a second Trainer starts from the world's own policy. All
-    randomness of update k comes from (seed, k): nothing else has to be remembered to repeat it.
+    The trainer copies policy and critic at once, so a second Trainer on `origin`, the world as it was handed
+    over, starts from the same policy; `world` has the copies that learn. All randomness of update k comes from
+    (seed, k): nothing else has to be remembered to repeat it.
     """
 
     SNAPSHOT_BUDGET = 256 * 2**20  # bytes
@@ -62,6 +63,7 @@ class Trainer:
         self.seed, self.stages = seed, stages
         critic = world.critic.copy() if self.algorithm.uses_critic else ZeroCritic()
         objective = Objective.of(self.config, reward=world.reward, reference=world.reference)
+        self.origin = world
         self.world = world.replace(policy=world.policy.copy(), critic=critic, objective=objective)
         self.kl_coef = self.config.kl_coef
         self.history: list[UpdateRecord] = []
@@ -162,6 +164,7 @@ class Trainer:
         """Return a run of its own that has the same past and goes its own way from here."""
         with self._alone():
             twin = Trainer(self.world, self.algorithm.name, self.config, seed=self.seed, stages=self.stages)
+            twin.origin = self.origin
             twin._take_over(self._past())
         return twin
 

@@ -31,7 +31,8 @@ from rllab.widgets.engine.components import (
 from rllab.widgets.engine.marks import Chip, Column, chips, table, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.worlds import LOADERS, World, load_world
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 QUANTITIES = {"weights": "weight", "push": "push", "change": "\u0394 log \u03c0"}
 SHOWN = 24  # tokens of a response
@@ -50,7 +51,7 @@ class SameBatchPanel(Panel):
         self.world, self.samples, self.seed = world, samples_per_prompt, seed
         self.compared: BatchComparison | None = None
         self.row, self.token, self.quantity, self.own = 0, 0, "weights", "own"
-        self._worlds = {world.name: world}
+        self._worlds = Worlds(world)
         super().__init__()
 
     def view(self) -> View:
@@ -59,7 +60,7 @@ class SameBatchPanel(Panel):
         if seen is None:
             return View(body=(self._controls(),), reading=(START,), shortcuts={"w": "write"})
         return View(
-            aside=note("where", f"{self.world.name} \u00b7 {len(seen.rollout)} responses"),
+            aside=note("where", f"{called(self.world)} \u00b7 {len(seen.rollout)} responses"),
             body=(
                 self._controls(),
                 self._lookup(seen),
@@ -73,7 +74,6 @@ class SameBatchPanel(Panel):
         )
 
     def _controls(self) -> Component:
-        names = dict.fromkeys([*self._worlds, *LOADERS])
         shared = Option("shared", "all with the same reducer, KL and lr")
         settings = [Option("own", "each with its own settings"), shared]
         at = self.job.progress if self.job is not None and self.busy else None
@@ -81,7 +81,7 @@ class SameBatchPanel(Panel):
         return row(
             "controls",
             button("write", label, self.write_or_stop, main=True),
-            select("world", "World", [Option(name, name) for name in names], self.world.name, self.choose_world),
+            self._worlds.choice(self.world, self.choose_world, disabled=self.busy),
             radios("own", "Settings", settings, self.own, self._set_own),
             progress("comparing", "The batch", at.done if at else 0, at.total if at else 1, at.text if at else ""),
         )
@@ -158,8 +158,7 @@ class SameBatchPanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Go to another world."""
-        world = self._worlds.get(name) or load_world(name)
-        self._worlds[name] = world
+        world = self._worlds.named(name)
         self.world, self.compared, self.row, self.token = world, None, 0, 0
 
     # Inside.

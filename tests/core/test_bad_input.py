@@ -52,7 +52,7 @@ def raises(prompt, response, *, ended):
 
 # what is done -> the field, what the sentence has to show of the value, what it has to say as a remedy
 CASES = {
-    "empty prompt": (lambda b: b.generate([""]), "prompt", "''", "write at least one word"),
+    "empty prompt": (lambda b: b.generate([""]), "prompt", "empty", "write at least one word"),
     "blank prompt": (lambda b: b.stepper.reset("   "), "prompt", "'   '", "write at least one word"),
     "unknown word": (lambda b: b.generate(["cat is hapy"]), "prompt", "hapy", "happy"),
     "unknown word in a line": (lambda b: b.stepper.reset("dgo is"), "prompt", "dgo", "dog"),
@@ -68,7 +68,7 @@ CASES = {
     "token that does not exist": (lambda b: b.stepper.step(8), "token id", "8", "0 to 7"),
     "token before the first": (lambda b: b.stepper.step(-1), "token id", "-1", "0 to 7"),
     "state that was not reached": (lambda b: b.stepper.state_at(9), "state", "9", "0 to 2"),
-    "temperature 0": (lambda b: b.generate(temperature=0.0), "temperature", "0.0", "top_k=1"),
+    "temperature 0": (lambda b: b.generate(temperature=0.0), "temperature", "0.0", "top-k 1"),
     "negative temperature": (lambda b: b.stepper.set_sampling(temperature=-1.0), "temperature", "-1.0", "above 0"),
     "temperature nan": (lambda b: b.generate(temperature=math.nan), "temperature", "nan", "finite"),
     "temperature of a run": (lambda b: b.trainer.configure(temperature=0.0), "temperature", "0.0", "above 0"),
@@ -111,7 +111,7 @@ CASES = {
         "mend the function",
     ),
     "a world with a typo": (lambda b: load_world("micrp"), "world", "'micrp'", "micro"),
-    "a world of nothing": (lambda b: load_world(""), "world", "''", "did you mean"),
+    "a world of nothing": (lambda b: load_world(""), "world", "empty", "did you mean"),
     "a folder that is none": (
         lambda b: load_world("./no/such/folder"),
         "model folder",

@@ -77,7 +77,7 @@ def test_another_response_and_a_text_of_ones_own(notebook: Notebook, panel: Loca
     expected = notebook.value("[world.policy.token_text(t) for t in microscope.seen.update.rollout.response_ids(3)]")
     expect(panel.locator(".strip [role=option] bdi")).to_have_text(expected)
     panel.get_by_role("combobox", name="look at").select_option("own")
-    box = panel.get_by_role("textbox", name="and then")
+    box = panel.get_by_role("textbox", name="Response so far")
     box.fill("sad zebra")
     box.press("Tab")
     expect(panel.get_by_role("alert")).to_contain_text("zebra")

@@ -93,7 +93,7 @@ def test_another_response_and_a_text_of_ones_own(panel: MicroscopePanel) -> None
     assert panel.text.row == 5
     panel.set("text", "own")
     panel.set("prompt", "happy dog")
-    panel.set("words", "sad is")
+    panel.set("response", "sad is")
     assert panel.alert == ""
     assert [item["t"] for item in panel.component("strip")["items"]] == ["sad", "is"]
     panel.set("strip", 2)  # the state at the end of the text
@@ -180,7 +180,7 @@ def test_another_world_and_algorithm_begin_a_new_run(panel: MicroscopePanel) -> 
 def test_a_table_is_only_changed_where_the_batch_has_been() -> None:
     panel = stepped(MicroscopePanel(small_run(load_world("micro-tabular"))))
     panel.set("text", "own")
-    panel.set("words", "cat cat cat")
+    panel.set("response", "cat cat cat")
     panel.set("strip", 3)
     assert panel.seen is not None
     assert panel.seen.visits[3] == 0
@@ -189,7 +189,7 @@ def test_a_table_is_only_changed_where_the_batch_has_been() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"), [("prompt", "zebra", "zebra"), ("words", "sad zebra", "zebra"), ("text", "99", "99")]
+    ("key", "value", "said"), [("prompt", "zebra", "zebra"), ("response", "sad zebra", "zebra"), ("text", "99", "99")]
 )
 def test_bad_input_is_a_sentence_and_changes_nothing(panel: MicroscopePanel, key: str, value: str, said: str) -> None:
     panel.set("text", "own")

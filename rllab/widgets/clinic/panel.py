@@ -36,7 +36,8 @@ from rllab.widgets.engine.components import (
     select,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.worlds import LOADERS, World, load_world
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 UPDATES = 20
 NOTHING = ""  # no answer chosen yet
@@ -73,7 +74,7 @@ class ClinicPanel(Panel):
         self.world, self.seed, self.among, self.updates = world, seed, tuple(among), updates
         self.case: Case | None = None
         self.solved = self.cases = 0
-        self._worlds = {world.name: world}
+        self._worlds = Worlds(world)
         self.desk = Desk()
         super().__init__()
 
@@ -83,7 +84,7 @@ class ClinicPanel(Panel):
         if case is None or not case.healthy:
             return View(body=(self._controls(), *self._waiting()), reading=(START,), shortcuts={"d": "draw"})
         return View(
-            aside=note("where", f"{self.world.name} \u00b7 case {self.cases} \u00b7 update {len(case.healthy)}"),
+            aside=note("where", f"{called(self.world)} \u00b7 case {self.cases} \u00b7 update {len(case.healthy)}"),
             body=(
                 self._controls(),
                 note("settings", settings_words(case)),
@@ -101,20 +102,12 @@ class ClinicPanel(Panel):
         )
 
     def _controls(self) -> Component:
-        names = dict.fromkeys([*self._worlds, *LOADERS])
         at = self.job.progress if self.job is not None and self.busy else None
         label = "Stop" if self.busy else "Draw a case" if self.case is None else "Draw another case"
         return row(
             "controls",
             button("draw", label, self.draw_or_stop, main=True),
-            select(
-                "world",
-                "World",
-                [Option(name, name) for name in names],
-                self.world.name,
-                self.choose_world,
-                disabled=self.busy,
-            ),
+            self._worlds.choice(self.world, self.choose_world, disabled=self.busy),
             progress("running", "The case", at.done if at else 0, at.total if at else 1, at.text if at else ""),
         )
 
@@ -221,9 +214,7 @@ class ClinicPanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Take the next cases from another world."""
-        world = self._worlds.get(name) or load_world(name)
-        self._worlds[name] = world
-        self.world, self.case = world, None
+        self.world, self.case = self._worlds.named(name), None
         self.desk = Desk()
 
     # Inside.

@@ -14,11 +14,8 @@ def read_number(label: str, value: object) -> float:
     >>> read_number("KL coefficient", " 5e-2 "), read_number("lr", "\u22120.5")
     (0.05, -0.5)
     """
-    try:
-        number = float(str(value).strip().replace(MINUS, "-").replace(",", "."))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
+    number = _number(value)
+    if math.isnan(number):
         raise LabError(label, str(value), "write a number, such as 0.05 or 5e-4")
     return number
 
@@ -29,7 +26,16 @@ def read_whole(label: str, value: object) -> int:
     >>> read_whole("top-k", "20")
     20
     """
-    number = read_number(label, value)
-    if number != int(number):
+    number = _number(value)
+    if not number.is_integer():
         raise LabError(label, str(value), "write a whole number, such as 20")
     return int(number)
+
+
+def _number(value: object) -> float:
+    """Return what was typed as a number; NaN where it is none."""
+    try:
+        number = float(str(value).strip().replace(MINUS, "-").replace(",", "."))
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan

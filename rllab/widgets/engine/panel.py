@@ -41,6 +41,7 @@ from rllab.widgets.engine.plotly_runtime import runtime
 from rllab.widgets.engine.text import clean
 from rllab.widgets.engine.wire import Json, flatten, wire
 
+INPUTS = ("text", "select", "slider", "radios")  # kinds of components that a field of a setting can be
 ALERT_LIMIT = 500  # characters: some libraries put a whole manual into an error
 
 
@@ -181,10 +182,15 @@ class Panel(anywidget.AnyWidget):
     def _note_error(self, what: str, error: BaseException, trace: str) -> None:
         self.last_traceback = trace
         if isinstance(error, LabError):
-            self.alert = str(error)
+            self.alert = error.naming(self._called(error.field))
         else:
             words = f"Something went wrong in \u201c{what}\u201d: {type(error).__name__}: {error}"
             self.alert = clean(words, limit=ALERT_LIMIT)
+
+    def _called(self, field: str) -> str:
+        """Return what the screen calls a field: the label of the input whose key is the field's name."""
+        component = self._components.get(field.replace("_", "-").replace(" ", "-"))
+        return str(component.props["label"]) if component is not None and component.kind in INPUTS else field
 
     def _draw_safely(self, *, since: float | None = None) -> None:
         """Draw the view; if that fails the last picture stays and the alert says why.

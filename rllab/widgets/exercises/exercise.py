@@ -88,6 +88,10 @@ class ExercisePanel(Panel):
     def _words(self, _task: object) -> Component:
         return text("answer", "your answer", str(self.answer), self._set, show_label=True)
 
+    def _called(self, field: str) -> str:
+        """Keep the field's own name: the label of the box is the question itself."""
+        return field
+
     def _set(self, value: Any) -> None:
         if value != self.answer:
             self.answer = value

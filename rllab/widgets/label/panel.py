@@ -42,7 +42,8 @@ from rllab.widgets.label.words import (
     revealed_words,
     teacher_words,
 )
-from rllab.worlds import LOADERS, World, load_world
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 BATCH, LARGE_BATCH = 12, 3  # pairs drawn at a time; a large model writes slowly
 LARGE = 10_000_000  # parameters
@@ -71,7 +72,7 @@ class LabelPanel(Panel):
         seed: int = 0,
     ) -> None:
         self.judge, self.carry, self.seed = judge, carry, seed
-        self._makers, self._worlds = dict(judges), {world.name: world}
+        self._makers, self._worlds = dict(judges), Worlds(world)
         self._folder = home_dir() / "labels" if path is None else Path(path).parent
         self._files = {} if path is None else {world.name: Path(path)}
         self.told: Words | None = None  # what the last question to a judge, to gold or to a file came to
@@ -82,7 +83,7 @@ class LabelPanel(Panel):
         """Draw the pair in front, and what has been learned from the others."""
         sitting = self.sitting
         return View(
-            aside=note("where", f"{sitting.world.name} \u00b7 {count_words(sitting)}"),
+            aside=note("where", f"{called(sitting.world)} \u00b7 {count_words(sitting)}"),
             body=(
                 self._choices(),
                 *self._pair(),
@@ -97,12 +98,11 @@ class LabelPanel(Panel):
         )
 
     def _choices(self) -> Component:
-        names = dict.fromkeys([*self._worlds, *LOADERS])
-        world, waiting = self.sitting.world.name, bool(self.sitting.questions)
+        waiting = bool(self.sitting.questions)
         at = self.job.progress if self.job is not None and self.busy else None
         return row(
             "choices",
-            select("world", "World", [Option(n, n) for n in names], world, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.sitting.world, self.choose_world, disabled=self.busy),
             button("draw", "Show pairs", self.draw, main=not waiting, disabled=self.busy or waiting),
             button("stop", "Stop", self.stop, disabled=not self.busy),
             progress("doing", "Progress", at.done if at else 0, at.total if at else 1, at.text if at else ""),
@@ -151,7 +151,7 @@ class LabelPanel(Panel):
             row("teachers", *(teacher if judges else ()), *([reveal] if gold else [])),
             row(
                 "files",
-                text("file", "file of pairs", self.file, self._set_file, placeholder="pairs.jsonl", show_label=True),
+                text("file", "pair file", self.file, self._set_file, placeholder="pairs.jsonl", show_label=True),
                 button("import", "Import", self.take_in, disabled=not self.file),
                 button("export", "Export", self.export, disabled=not (self.file and self.sitting.store.pairs)),
             ),
@@ -223,9 +223,7 @@ class LabelPanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Sit down with another world; its labels are a file of their own."""
-        world = self._worlds.get(name) or load_world(name)
-        self._sit_down(world)
-        self._worlds[name] = world
+        self._sit_down(self._worlds.named(name))
 
     def stop(self) -> None:
         """End the present work; labels are not touched."""

@@ -37,7 +37,8 @@ from rllab.widgets.microscope.parts import (
     text_of,
 )
 from rllab.widgets.microscope.words import START, clip_words, reading, value_words
-from rllab.worlds import LOADERS, World, load_world
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -56,13 +57,13 @@ class MicroscopePanel(Panel):
         self.seen: Examination | None = None
         self.text = Text(self.trainer.world.prompts[0], ())
         self.state, self.mark, self.decided = 0, "change", ""
-        self._worlds = {} if isinstance(source, Trainer) else {source.name: source}
+        self._worlds = Worlds(self.trainer.origin)
         super().__init__()
 
     def view(self) -> View:
         """Draw the run, and the step if there is one."""
         trainer, seen = self.trainer, self.seen
-        where = f"{trainer.algorithm.title} \u00b7 {trainer.world.name} \u00b7 update {trainer.index}"
+        where = f"{trainer.algorithm.title} \u00b7 {called(trainer.origin)} \u00b7 update {trainer.index}"
         top = (self._choices(), self._controls())
         if seen is None:
             return View(aside=note("where", where), body=top, reading=(START,), shortcuts={"s": "step"})
@@ -87,12 +88,11 @@ class MicroscopePanel(Panel):
         )
 
     def _choices(self) -> Component:
-        worlds = [Option(name, name) for name in dict.fromkeys([self.trainer.world.name, *self._worlds, *LOADERS])]
         algorithms = [Option(name, algorithm.title) for name, algorithm in ALGORITHMS.items()]
         lengths = [Option(str(at), f"{plain(one)} \u00d7 the run's step") for at, one in enumerate(SCALES)]
         return row(
             "choices",
-            select("world", "World", worlds, self.trainer.world.name, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.trainer.origin, self.choose_world, disabled=self.busy),
             select(
                 "algorithm",
                 "Algorithm",
@@ -132,7 +132,7 @@ class MicroscopePanel(Panel):
             return ()
         policy = self.trainer.world.policy
         prompt = text("prompt", "Prompt", self.text.prompt, self._set_prompt, show_label=True)
-        words = text("words", "and then", policy.decode(self.text.ids), self._set_words, show_label=True)
+        words = text("response", "Response so far", policy.decode(self.text.ids), self._set_words, show_label=True)
         return (row("own", prompt, words),)
 
     # What the learner can do.
@@ -172,14 +172,12 @@ class MicroscopePanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Begin a run in another world."""
-        world = self._worlds.get(name) or load_world(name)
+        world = self._worlds.named(name)
         self._begin(Trainer(world, self.trainer.algorithm.name, seed=self.trainer.seed))
-        self._worlds[name] = world
 
     def choose_algorithm(self, name: str) -> None:
         """Begin a run with another algorithm."""
-        world = self._worlds.get(self.trainer.world.name) or self.trainer.world
-        self._begin(Trainer(world, name, seed=self.trainer.seed))
+        self._begin(Trainer(self.trainer.origin, name, seed=self.trainer.seed))
 
     # Inside.
 

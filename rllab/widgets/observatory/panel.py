@@ -45,6 +45,7 @@ from rllab.widgets.observatory.words import (
     text_of,
     where,
 )
+from rllab.widgets.pieces.worlds import called
 from rllab.worlds import World
 
 STOPS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the KL coefficient, proxy units per nat
@@ -76,7 +77,7 @@ class ObservatoryPanel(Panel):
         """Draw what was measured so far."""
         made = self.observatory
         return View(
-            aside=note("where", where(made.world.name, made.world.reward.name, made.curves)),
+            aside=note("where", where(called(made.world), made.world.reward.name, made.curves)),
             body=(self._controls(), self._steering(), self._progress(), *self._pictures(), *self._samples()),
             reading=self._reading(),
             badges=("monte-carlo",),
@@ -112,7 +113,9 @@ class ObservatoryPanel(Panel):
             "steering",
             slider("kl-coef", "KL coefficient of PPO", options, stops.index(made.kl_coef), self._steer),
             number("updates", "updates", str(self.updates), self._set_updates, disabled=self.busy),
-            number("guess", "my guess: √KL of the highest gold", guess, self._set_guess, disabled=self.gold_shown),
+            number(
+                "guess", "my guess of the √KL of the highest gold", guess, self._set_guess, disabled=self.gold_shown
+            ),
             note("steered", steering(made.steered, made.kl_coef)),
         )
 
@@ -183,7 +186,7 @@ class ObservatoryPanel(Panel):
     def _reading(self) -> Words:
         curve, world = self.curve, self.observatory.world
         if curve is None:
-            return beginning(world.name, world.reward.name)
+            return beginning(called(world), world.reward.name)
         return reading(curve, gold=self.gold_shown, guess=self.guess)
 
     # What the learner can do.

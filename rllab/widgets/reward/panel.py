@@ -32,8 +32,9 @@ from rllab.widgets.engine.components import (
 from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, parts_table, token_words
-from rllab.worlds import LOADERS, World, load_world
+from rllab.worlds import World
 
 START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
 PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}
@@ -68,19 +69,19 @@ class RewardPanel(Panel):
         self.selected = 0
         self.told: Words = ()  # what the last edit did
         self._read: dict[tuple[str, tuple[int, ...]], Reading] = {}
-        self._worlds = {world.name: world}
+        self._worlds, self._first = Worlds(world), world
         self._others = self._find_others(world)
         super().__init__()
 
     def view(self) -> View:
         """Draw the response as the rewards read it."""
         if not self.versions:
-            return View(aside=note("where", self.world.name), body=(self._source(),), reading=(START,))
+            return View(aside=note("where", called(self.world)), body=(self._source(),), reading=(START,))
         paid, other, gold = self._paid(self.world.reward), self._other(), self._gold()
         readings = [one.reading for one in (paid, other, gold) if one is not None]
         tokens = self._tokens()
         return View(
-            aside=note("where", f"{self.world.name} \u00b7 {len(tokens)} tokens \u00b7 {self.world.reward.name}"),
+            aside=note("where", f"{called(self.world)} \u00b7 {len(tokens)} tokens \u00b7 {self.world.reward.name}"),
             body=(
                 self._source(),
                 self._editing(),
@@ -97,12 +98,12 @@ class RewardPanel(Panel):
         )
 
     def _source(self) -> Component:
-        names, busy = dict.fromkeys([*self._worlds, *LOADERS]), self.busy
+        busy = self.busy
         prompts = [Option(one, one) for one in dict.fromkeys([self.prompt, *self.world.prompts])]
         label = "Write a response" if not self.versions else "Write another"
         return row(
             "source",
-            select("world", "World", [Option(n, n) for n in names], self.world.name, self.choose_world, disabled=busy),
+            self._worlds.choice(self.world, self.choose_world, disabled=self.busy),
             select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=busy),
             button("write", "Stop" if busy else label, self.write_or_stop, main=True),
             *([] if self.versions else [self._box("")]),
@@ -215,9 +216,8 @@ class RewardPanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Go to another world; the response there is to be written."""
-        world = self._worlds.get(name) or load_world(name)
+        world = self._worlds.named(name)
         self._others = self._find_others(world)
-        self._worlds[name] = world
         self.world, self.prompt, self.revealed = world, world.prompts[0], False
         self._start_over()
 
@@ -237,7 +237,7 @@ class RewardPanel(Panel):
         self.versions, self.selected, self.told, self.beside, self._read = (), 0, (), "", {}
 
     def _find_others(self, world: World) -> dict[str, Reward]:
-        own = self.given if world is next(iter(self._worlds.values())) else ()  # they read that world's tokens
+        own = self.given if world is self._first else ()  # they read that world's tokens
         return {one.name: one for one in (*own, *contrasts(world))}
 
     def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:

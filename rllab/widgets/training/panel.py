@@ -24,6 +24,7 @@ from rllab.widgets.engine.components import (
 )
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import View
+from rllab.widgets.pieces.worlds import called
 from rllab.widgets.training.parts import beside_parts, checkup_parts, study_parts
 from rllab.widgets.training.run import ONE_RUN, RunPanel
 from rllab.widgets.training.words import (
@@ -36,7 +37,6 @@ from rllab.widgets.training.words import (
     seconds_left,
     settings,
 )
-from rllab.worlds import LOADERS
 
 SEEDS = (
     Option(str(ONE_RUN), "this run"),
@@ -55,7 +55,9 @@ class TrainingPanel(RunPanel):
     def view(self) -> View:
         """Draw the run as it stands."""
         trainer, history = self.trainer, [record.metrics for record in self.trainer.history]
-        where = f"{trainer.algorithm.title} \u00b7 {trainer.world.title} \u00b7 update {len(history)} of {self._target}"
+        where = (
+            f"{trainer.algorithm.title} \u00b7 {called(trainer.origin)} \u00b7 update {len(history)} of {self._target}"
+        )
         return View(
             aside=note("where", where),
             body=(
@@ -76,7 +78,6 @@ class TrainingPanel(RunPanel):
 
     def _choices(self) -> Component:
         busy, config = self.busy, self.trainer.config
-        worlds = [Option(name, name) for name in dict.fromkeys([self.trainer.world.title, *self._worlds, *LOADERS])]
         algorithms = [Option(name, algorithm.title) for name, algorithm in ALGORITHMS.items()]
         kl, lr = self._waiting.get("kl_coef", config.kl_coef), self._waiting.get("lr", config.lr)
         more = fold(
@@ -87,7 +88,7 @@ class TrainingPanel(RunPanel):
         )
         return row(
             "choices",
-            select("world", "World", worlds, self.trainer.world.title, self.choose_world, disabled=busy),
+            self._worlds.choice(self.trainer.origin, self.choose_world, disabled=busy),
             select(
                 "algorithm", "Algorithm", algorithms, self.trainer.algorithm.name, self.choose_algorithm, disabled=busy
             ),

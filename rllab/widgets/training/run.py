@@ -14,8 +14,9 @@ from rllab.jobs import ProgressFunction
 from rllab.trainer import Trainer
 from rllab.widgets.engine.fields import read_number, read_whole
 from rllab.widgets.engine.panel import Panel
+from rllab.widgets.pieces.worlds import Worlds
 from rllab.widgets.training.words import PHASES
-from rllab.worlds import World, load_world
+from rllab.worlds import World
 
 SAMPLE_PROMPTS = 3
 SAMPLE_EVERY = 10  # updates between two looks at the samples while a run goes on
@@ -47,7 +48,7 @@ class RunPanel(Panel):
         self.before: Sequence[Mapping[str, Any]] = ()
         self.now: Sequence[Mapping[str, Any]] = ()
         self.sampled_at = 0
-        self._worlds = {} if isinstance(source, Trainer) else {source.title: source}
+        self._worlds = Worlds(self.trainer.origin)
         self._pausing = False
         self._waiting: dict[str, float] = {}  # settings that a run takes over before its next update
         self._undo: Undo | None = None
@@ -83,28 +84,27 @@ class RunPanel(Panel):
 
     def choose_algorithm(self, name: str) -> None:
         """Begin again with another algorithm and its own settings."""
-        world = self._worlds.get(self.trainer.world.title) or self._world_at_start()
-        self._begin(world, name)
+        self._begin(self.trainer.origin, name)
 
     def choose_world(self, name: str) -> None:
         """Begin again in another world."""
-        self.train_on(self._worlds.get(name) or load_world(name))
+        self.train_on(self._worlds.named(name))
 
     def train_on(self, world: World) -> None:
         """Begin again in a world of one's own making, with a reward from labels for example."""
         if self.busy:
             raise LabError("world", world.name, "a run is going on; stop it first")
         self._begin(world, self.trainer.algorithm.name)
-        self._worlds[world.title] = world
+        self._worlds.add(world)
         self.refresh()
 
     # Back, beside, and more than once.
 
     def rewind(self, value: object) -> None:
         """Go to the state after an update that is named, in the background; what came later can be had back."""
-        k, trainer, past = read_whole("update", value), self.trainer, self._past("rewind")
+        k, trainer, past = read_whole("rewind", value), self.trainer, self._past("rewind")
         if not 0 <= k <= trainer.index:
-            raise LabError("update", k, f"this run has done {trainer.index} updates; choose 0 to {trainer.index}")
+            raise LabError("rewind", k, f"this run has done {trainer.index} updates; choose 0 to {trainer.index}")
 
         def work(stop: threading.Event, progress: ProgressFunction) -> None:
             progress(k, trainer.index, f"going back to update {k}")
@@ -159,12 +159,6 @@ class RunPanel(Panel):
         """Return the way back from something that drops updates: a fork that keeps them."""
         return Undo(what, self.trainer.fork(), self.trainer.index)
 
-    def _world_at_start(self) -> World:
-        """Return the world of a run that the panel was given, as it was before the first update."""
-        twin = self.trainer.fork()
-        twin.rewind(0)
-        return twin.world
-
     def _forget_samples(self) -> None:
         self.before, self.now, self.sampled_at = (), (), 0
 
@@ -178,8 +172,8 @@ class RunPanel(Panel):
 
     def _start_study(self) -> None:
         """Train the run's settings anew on several seeds, with the control arms beside them."""
-        world = self._worlds.get(self.trainer.world.title) or self._world_at_start()
-        name, config, seeds = self.trainer.algorithm.name, self.trainer.config, range(self.seeds)
+        world, config, seeds = self.trainer.origin, self.trainer.config, range(self.seeds)
+        name = self.trainer.algorithm.name
 
         def work(stop: threading.Event, progress: ProgressFunction) -> None:
             self.study = study(world, name, config, updates=self.updates, seeds=seeds, stop=stop, progress=progress)
