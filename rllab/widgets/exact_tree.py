@@ -1,14 +1,16 @@
-"""The exact tree: walk through all responses of a small world, with Bellman's equation written out in each state."""
+"""The exact tree: walk through all responses of a world, with Bellman's equation written out in each state."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 from rllab.errors import LabError
-from rllab.jobs import ProgressFunction
+from rllab.jobs import Progress, ProgressFunction
 from rllab.plots.numbers import MINUS, fixed, plain, probability, significant
 from rllab.plots.tree import path_tree
 from rllab.truth import Tree, exact
+from rllab.truth.enumeration import check_size
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -19,25 +21,27 @@ from rllab.widgets.engine.components import (
     group,
     heading,
     note,
+    number,
     progress,
     row,
     select,
     term,
 )
+from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.marks import Chip, bars, chart, chips
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs
-from rllab.widgets.pieces.known import small_tree
-from rllab.worlds import World, load_world
-
-SMALL = ("micro", "micro-tabular")
+from rllab.widgets.pieces.known import Cut, first_look, small_tree
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 
 class ExactTreePanel(Panel):
     """Walk through the tree of one prompt; `panel.tree` is the whole of it, `panel.prefix` where you are.
 
-    A tree of a larger world is read in the background, and refused where it would take too much.
+    A world too large for that is cut: the likeliest tokens of each state are followed, to a horizon (`panel.cut`), in
+    the background; what would still take too much is refused.
     """
 
     title = "Exact tree"
@@ -46,19 +50,21 @@ class ExactTreePanel(Panel):
         self.world, self.prompt = world, prompt or world.prompts[0]
         self.tree: Tree | None = None
         self.prefix: tuple[int, ...] = ()
-        self._worlds = {world.name: world}
+        self.cut = Cut(0, world.max_new_tokens, world.max_new_tokens)
+        self._worlds = Worlds(world)
         super().__init__()
-        self._answer("Grow the tree", self.grow)
+        self._answer("Grow the tree", lambda: self._begin(world, self.prompt))
 
     def view(self) -> View:
         """Draw the path, the state at its end and what is added up there."""
         if self.tree is None:
-            return View(body=(self._choices(), self._growth()), reading=self._waiting())
+            return View(body=(self._choices(), self._cutting(), self._growth()), reading=self._waiting())
         backup = read_backup(self.tree, self.prefix)
         return View(
-            aside=note("where", f"{self.world.name} \u00b7 {len(self.tree.leaves):,} responses"),
+            aside=note("where", f"{called(self.world)} \u00b7 {len(self.tree.leaves):,} responses"),
             body=(
                 self._choices(),
+                self._cutting(),
                 *self._stale(),
                 self._strip(),
                 self._picture(),
@@ -66,29 +72,36 @@ class ExactTreePanel(Panel):
                 note("objective", f"A value here is the {self.tree.objective.describe()}."),
             ),
             reading=self._words(backup),
-            badges=("exact",),
+            badges=("exact" if self.cut.is_whole else "cut",),
             foot=("keys: b one token back, r to the prompt; arrows move along the tokens and the bars",),
             shortcuts={"b": "back", "r": "start"},
         )
 
     def _choices(self) -> Component:
-        worlds = [Option(name, name) for name in dict.fromkeys([*self._worlds, *SMALL])]
         prompts = [Option(one, one) for one in dict.fromkeys([self.prompt, *self.world.prompts])]
         here = not self.busy and self.tree is not None
         return row(
             "choices",
-            select("world", "World", worlds, self.world.name, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.world, self.choose_world, disabled=self.busy),
             select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=self.busy),
             button("back", "One token back", self.back, disabled=not (here and self.prefix)),
             button("start", "To the prompt", self.to_the_prompt, disabled=not (here and self.prefix)),
         )
 
-    def _growth(self) -> Component:
-        label = "Stop" if self.busy else "Read the whole tree"
-        words = "reading every response" if self.busy else ""
+    def _cutting(self) -> Component:
+        cut, busy = self.cut, self.busy
         return row(
-            "growth", button("grow", label, self.grow_or_stop, main=True), progress("growing", "The tree", 0, 0, words)
+            "cut",
+            number("top-k", "top-k (0: all)", str(cut.top_k), self._set_top_k, disabled=busy),
+            number("horizon", "horizon", str(cut.horizon), self._set_horizon, disabled=busy),
+            note("cut-note", cut.words),
         )
+
+    def _growth(self) -> Component:
+        label = "Stop" if self.busy else "Read the tree"
+        at = self.job.progress if self.job is not None and self.busy else Progress()
+        bar = progress("growing", "The tree", at.done, at.total or 1, at.text)
+        return row("growth", button("grow", label, self.grow_or_stop, main=True), bar)
 
     def _stale(self) -> tuple[Component, ...]:
         if self.tree is None or self.tree.weights is self.tree.policy.weights:
@@ -122,7 +135,8 @@ class ExactTreePanel(Panel):
 
     def _state(self, backup: Backup) -> tuple[Component, ...]:
         if backup.over:
-            return (note("over", "The response is over here: nothing follows, so V = 0. Go one token back."),)
+            why = "over here" if self.prefix[-1] == self.world.policy.eos_id else "cut off here"
+            return (note("over", f"The response is {why}: nothing follows, so V = 0. Go one token back."),)
         q = term("Q", "What can be expected from here on if this token is written now.")
         left = group(
             "left",
@@ -147,22 +161,23 @@ class ExactTreePanel(Panel):
             self.grow()
 
     def grow(self) -> None:
-        """Read the tree: at once where it is small, else in the background."""
-        tree = small_tree(self.world, self.prompt)
+        """Read the tree: at once where it is small and whole, else in the background."""
+        tree = small_tree(self.world, self.prompt) if self.cut.is_whole else None
         if tree is not None:
             self._plant(tree)
-        else:
-            self.tree = None
-            self.start_job("reading the tree", self._grow)
+            return
+        policy = self.world.policy
+        check_size(policy, policy.encode(self.prompt), horizon=self.cut.horizon, top_k=self.cut.top_k)
+        self.tree = None
+        self.start_job("reading the tree", self._grow)
 
     def choose_prompt(self, prompt: str) -> None:
         """Go to the tree of another prompt."""
         self._begin(self.world, prompt)
 
     def choose_world(self, name: str) -> None:
-        """Go to another small world."""
-        world = self._worlds.get(name) or load_world(name)
-        self._worlds[name] = world
+        """Go to another world, small enough to be whole or cut for a first look."""
+        world = self._worlds.named(name)
         self._begin(world, world.prompts[0])
 
     def go_to(self, token: int) -> None:
@@ -190,19 +205,31 @@ class ExactTreePanel(Panel):
     def _name(self, token: int) -> str:
         return visible(self.world.policy.token_text(token))
 
-    def _begin(self, world: World, prompt: str) -> None:
-        """Change world and prompt together, back to the old ones if the new tree cannot be read."""
-        before = self.world, self.prompt, self.tree, self.prefix
-        self.world, self.prompt = world, prompt
+    def _set_top_k(self, value: object) -> None:
+        top_k, most = read_whole("top-k", value), self.world.policy.vocabulary
+        if not 0 <= top_k <= most:
+            raise LabError("top-k", top_k, f"choose from 1 to {most}, or 0 for all")
+        self._begin(self.world, self.prompt, dataclasses.replace(self.cut, top_k=top_k % most))
+
+    def _set_horizon(self, value: object) -> None:
+        horizon, most = read_whole("horizon", value), self.cut.longest
+        if not 1 <= horizon <= most:
+            raise LabError("horizon", horizon, f"choose from 1 to {most}")
+        self._begin(self.world, self.prompt, dataclasses.replace(self.cut, horizon=horizon))
+
+    def _begin(self, world: World, prompt: str, cut: Cut | None = None) -> None:
+        """Change world, prompt and cut together, back to the old ones if the new tree cannot be read."""
+        before = self.world, self.prompt, self.cut, self.tree, self.prefix
         try:
+            self.world, self.prompt, self.cut = world, prompt, cut or first_look(world, prompt)
             self.grow()
         except LabError:
-            self.world, self.prompt, self.tree, self.prefix = before
+            self.world, self.prompt, self.cut, self.tree, self.prefix = before
             raise
 
     def _grow(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        progress(0, 0, "reading every response")
-        tree = exact(self.world, self.prompt, stop=stop)
+        cut = self.cut
+        tree = exact(self.world, self.prompt, top_k=cut.top_k, horizon=cut.horizon, stop=stop, progress=progress)
         with self._lock:
             self._plant(tree)
 
@@ -227,7 +254,8 @@ class ExactTreePanel(Panel):
             self._move((*self.prefix[:stage], actions[curve - 1].token_id))
 
     def _waiting(self) -> tuple[Span | str, ...]:
-        return ("Every response is read once, from the longest one back to the prompt. Then every value is known.",)
+        which = "Every response" if self.cut.is_whole else "Every response within the cut"
+        return (f"{which} is read once, from the longest one back to the prompt. Then every value is known.",)
 
     def _words(self, backup: Backup) -> tuple[Span | str, ...]:
         """Say what the state is worth, which token is worth most there, and at the prompt how good it could be."""

@@ -158,3 +158,17 @@ def test_another_prompt_asks_for_another_group(panel: AdvantagePanel) -> None:
     assert panel.group is None
     write(panel)
     sent(panel)
+
+
+def test_a_group_of_an_older_policy_is_not_held_against_the_truth_of_now(world: World) -> None:
+    policy = world.policy.copy()
+    panel = AdvantagePanel(world.replace(policy=policy), samples=4)
+    write(panel)
+    panel.set("critic", "exact")
+    policy.changed()
+    panel.refresh()
+    assert "Write another group" in words(panel, "stale")
+    assert [value for value, _ in panel.component("critic")["options"]] == ["learned", "none"]
+    assert "exact" not in [badge["kind"] for badge in panel.component("badges")["badges"]]
+    write(panel)
+    assert panel.component("critic")["value"] == "exact"

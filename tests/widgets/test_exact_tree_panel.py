@@ -121,19 +121,79 @@ def test_other_prompts_and_worlds(micro: World) -> None:
     assert "none of the choices" in panel.alert
 
 
-def test_a_tree_that_is_too_large_is_refused_in_a_sentence(micro: World) -> None:
-    policy = fake_policy("a", "b", "c", at=torch.zeros(64, 4))
-    large = micro.replace(policy=policy, reference=policy, prompts=("a b",), critic=ZeroCritic(), max_new_tokens=20)
-    panel = ExactTreePanel(large)
+@pytest.fixture
+def large(micro: World) -> ExactTreePanel:
+    """Return the panel on a world of four tokens and twenty steps, which cannot be read whole."""
+    policy = fake_policy("a", "b", "c", at=torch.linspace(0.0, 3.0, 256).reshape(64, 4))
+    world = micro.replace(policy=policy, reference=policy, prompts=("a b",), critic=ZeroCritic(), max_new_tokens=20)
+    made = ExactTreePanel(world)
+    settle(made)
+    return made
+
+
+def settle(panel: ExactTreePanel) -> None:
     assert panel.job is not None
-    assert panel.job.settle(20)
-    assert "too large to enumerate" in panel.alert
-    assert panel.tree is None
+    assert panel.job.settle(60)
+    panel.refresh()
+
+
+def test_a_large_world_is_cut_and_labelled_so(large: ExactTreePanel) -> None:
+    tree = exact(large.world, large.prompt, top_k=3, horizon=4)
+    assert large.tree is not None
+    assert large.tree.V(()) == tree.V(())
+    assert [badge["text"] for badge in large.component("badges")["badges"]] == ["exact under top-k and horizon"]
+    assert words(large, "cut-note").startswith("exact under top-k 3, horizon 4: only the 3 likeliest tokens")
+    assert sum(item["number"] != "" for item in large.component("bars")["items"]) == 3
+    values = [number(row[1]) for row in rows(large)]
+    assert sum(values[:-1]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_another_cut_is_another_truth(large: ExactTreePanel) -> None:
+    large.set("top-k", "2")
+    settle(large)
+    large.set("horizon", "6")
+    settle(large)
+    assert large.tree is not None
+    assert large.tree.J == exact(large.world, large.prompt, top_k=2, horizon=6).J
+    large.set("horizon", "0")
+    assert "choose from 1 to 20" in large.alert
+    large.set("top-k", "5")
+    assert "choose from 1 to 4, or 0 for all" in large.alert
+    assert large.component("horizon")["value"] == "6"
+
+
+def test_a_tree_that_is_too_large_is_refused_and_the_one_before_stays(large: ExactTreePanel) -> None:
+    before, shown = large.tree, words(large)
+    large.set("horizon", "20")
+    assert "too large to enumerate" in large.alert
+    assert large.tree is before
+    assert words(large) == shown
+    assert large.component("horizon")["value"] == "4"
+    assert large.component("cut-note")["spans"][0]["text"].startswith("exact under top-k 3, horizon 4")
+
+
+def test_a_small_world_is_whole_until_it_is_cut(panel: ExactTreePanel) -> None:
+    assert words(panel, "cut-note") == "exact: every response is read"
+    panel.set("horizon", "2")
+    settle(panel)
+    assert words(panel, "cut-note") == "exact under horizon 2: a text longer than 2 tokens ends there"
+    walk(panel, (3, 1))
+    assert "cut off here" in words(panel, "over")
+    panel.set("horizon", "4")
+    assert not panel.busy
+    assert [badge["text"] for badge in panel.component("badges")["badges"]] == ["exact"]
+
+
+def test_progress_counts_the_states(panel: ExactTreePanel) -> None:
+    seen: list[tuple[int, int, str]] = []
+    tree = exact(panel.world, panel.prompt, top_k=2, horizon=3, progress=lambda *at: seen.append(at))
+    assert seen[-1] == (tree.states, 7, "states read")
+    assert [at[0] for at in seen] == sorted(at[0] for at in seen)
 
 
 def test_reading_a_larger_tree_runs_in_the_background() -> None:
     panel = ExactTreePanel(tree_world(words=6, horizon=6))
-    assert panel.component("grow")["label"] in {"Stop", "Read the whole tree"}
+    assert panel.component("grow")["label"] in {"Stop", "Read the tree"}
     assert panel.job is not None
     assert panel.job.settle(60)
     assert panel.alert == ""
@@ -155,7 +215,7 @@ def test_stop_ends_the_reading_of_a_tree_within_a_second() -> None:
     assert panel.alert == ""
     assert panel.tree is None
     panel.refresh()
-    assert panel.component("grow")["label"] == "Read the whole tree"
+    assert panel.component("grow")["label"] == "Read the tree"
 
 
 def test_many_actions_leave_a_row_for_all_others() -> None:

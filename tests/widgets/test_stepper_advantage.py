@@ -170,7 +170,9 @@ def test_what_if_draws_two_histograms_and_its_sentence(panel: StepperPanel, smal
     panel.set("second", "0")
     run(panel, "compare")
     expected = what_if(small, "a", (0,), (3, 0), samples=64, seed=0)
-    assert words(panel) == expected.sentence.replace(" -", " \u2212")
+    assert words(panel).startswith(expected.sentence.replace(" -", " \u2212"))
+    q = exact(small, "a").Q((0,))
+    assert numbers(words(panel))[-2:] == [shown(float(q[token])) for token in (3, 0)]
     assert [sum(trace["y"]) for trace in panel.component("histograms")["figure"]["data"]] == [64, 64]
     assert kinds(panel) == ["exact", "monte-carlo"]
     panel.set("strip", 0)
@@ -314,3 +316,17 @@ def test_nothing_to_ask_where_the_line_is_over(panel: StepperPanel, small: World
     panel.refresh()
     assert "compare" not in panel._components
     assert "nothing more is to come" in words(panel)
+    earned, usual, total, *rounded = numbers(words(panel))
+    assert earned - usual == pytest.approx(total)
+    assert usual == shown(exact(small, "a").J)
+    deltas = [numbers(item["n"])[0] for item in panel.component("strip")["items"]]
+    assert sum(deltas) == pytest.approx(rounded[0] if rounded else total)
+
+
+def test_the_sentence_speaks_of_what_was_sampled_last(large: StepperPanel) -> None:
+    run(large, "compare")
+    assert "brings" in words(large)
+    run(large, "sample")
+    assert "histograms" in large._components
+    assert "brings" not in words(large)
+    assert numbers(words(large))[0] == numbers(words(large, "left-value"))[0]

@@ -159,7 +159,8 @@ def test_the_reward_sentence_quotes_dots_and_chips(panel: StepperPanel) -> None:
     assert "pays at the end" in words(panel)
     panel.set("show", "change")
     change = numbers(panel.component("strip")["items"][2]["n"])[0]
-    assert change == pytest.approx((dots[2] or 0) - (dots[1] or 0), abs=0.005)
+    assert change == shown(shown(dots[2]) - shown(dots[1]))
+    assert "divergence" not in words(panel)
     panel.set("strip", 3)
     assert numbers(words(panel))[0] == shown(dots[2])
 
@@ -169,7 +170,9 @@ def test_the_value_sentence_quotes_the_curve(panel: StepperPanel) -> None:
     values = lines(panel, "curves")["V learned"]
     for at in range(3):
         panel.set("strip", at)
-        assert numbers(words(panel))[:2] == [shown(values[at]), shown(values[at + 1])]
+        before, after = shown(values[at]), shown(values[at + 1])
+        assert numbers(words(panel))[:2] == [before, after]
+        assert numbers(panel.component("strip")["items"][at]["n"]) in ([shown(after - before)], [])
         assert "no reward was paid for it" in words(panel)
     panel.set("strip", 3)
     assert numbers(words(panel))[0] == shown(values[3])
@@ -211,17 +214,17 @@ def test_what_is_paid_sums_to_the_score_of_a_finished_line(micro: World, timing:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("prompt", "", "prompt"),
+        ("prompt", "", "Prompt"),
         ("prompt", "cat zebra", "zebra"),
-        ("prompt", "cat is " * 60, "prompt"),
+        ("prompt", "cat is " * 60, "Prompt"),
         ("temperature", "0", "temperature"),
         ("temperature", "-1", "temperature"),
         ("temperature", "nan", "temperature"),
         ("temperature", "warm", "warm"),
-        ("top-k", "-1", "top_k"),
+        ("top-k", "-1", "top-k"),
         ("top-k", "1.5", "top-k"),
-        ("top-p", "0", "top_p"),
-        ("top-p", "1.1", "top_p"),
+        ("top-p", "0", "top-p"),
+        ("top-p", "1.1", "top-p"),
         ("seed", "-1", "seed"),
         ("seed", str(2**70), "seed"),
         ("bars", 99, "99"),
@@ -247,8 +250,25 @@ def test_a_line_that_is_older_than_the_policy_says_so(micro: World) -> None:
     policy.changed()
     panel.refresh()
     assert "learned since" in words(panel, "stale")
+    panel.press("step")
+    assert panel.alert.startswith("line is 'older than the policy': ")
     panel.press("reset")
-    assert "stale" not in panel._components
+    assert (panel.alert, "stale" in panel._components) == ("", False)
+
+
+@pytest.mark.parametrize("key", ["step", "five", "finish", "a bar"])
+def test_a_line_with_nothing_on_it_begins_anew_with_the_policy_of_now(micro: World, key: str) -> None:
+    """The tour's last stepper is drawn before anything is trained, and used afterwards."""
+    policy = micro.policy.copy()
+    panel = StepperPanel(micro.replace(policy=policy))
+    policy.changed()
+    if key == "a bar":
+        panel.write(panel.stepper.world.policy.encode("happy")[0])
+    else:
+        panel.press(key)
+    if panel.job is not None:
+        assert panel.job.settle(20)
+    assert (panel.alert, panel.stepper.stale, bool(panel.stepper.steps)) == ("", False, True)
 
 
 def test_new_dice_and_other_prompts_begin_again(panel: StepperPanel, micro: World) -> None:

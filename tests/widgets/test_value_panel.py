@@ -109,6 +109,8 @@ def test_two_tokens_are_compared_and_read_in_one_sentence(panel: ValuePanel, wor
     assert panel.sampled.what_if is not None
     assert panel.sampled.what_if.difference.mean == expected.difference.mean
     assert numbers(words(panel))[0] == shown(expected.q[0].mean)
+    q = exact(world, "a").Q(())
+    assert numbers(words(panel))[-2:] == [shown(float(q[1])), shown(float(q[3]))]
     counts = [sum(trace["y"]) for trace in panel.component("histograms")["figure"]["data"]]
     assert counts == [32, 32]
     panel.set("second", "1")
@@ -122,6 +124,8 @@ def test_a_response_is_written_and_written_anew(world: World) -> None:
     assert panel.component("along")["disabled"]
     run(panel, "write")
     assert panel.stepper.done
+    assert words(panel).startswith("In state 0")
+    panel.set("strip", len(panel.stepper.steps))
     assert "over" in words(panel)
     assert panel.component("fan")["disabled"]
     assert "compare" not in panel._components
@@ -185,3 +189,21 @@ def test_the_token_that_ends_a_response_is_not_blamed_for_the_end(panel: ValuePa
     last = panel.component("strip")["items"][-1]
     assert last["n"] == "\u2013"
     assert not last.get("i")
+
+
+def test_what_an_older_policy_wrote_is_not_held_against_the_truth_of_now(world: World) -> None:
+    policy = world.policy.copy()
+    stepper = Stepper(world.replace(policy=policy), seed=1)
+    stepper.step(0)
+    panel = ValuePanel(stepper, samples=8)
+    assert "V exact" in lines(panel, "values")
+    policy.changed()
+    panel.refresh()
+    assert "V exact" not in lines(panel, "values")
+    assert "Write a response" in words(panel, "stale")
+    assert panel.component("along")["disabled"]
+    assert panel.component("fan")["disabled"]
+    assert "compare" not in panel._components
+    run(panel, "write")
+    assert "stale" not in panel._components
+    assert "V exact" in lines(panel, "values")

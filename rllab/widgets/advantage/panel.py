@@ -47,7 +47,8 @@ from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.backup import written
 from rllab.widgets.pieces.known import is_small, small_tree
-from rllab.worlds import LOADERS, World, load_world
+from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.worlds import World
 
 GAMMAS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 LAMBDAS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
@@ -70,9 +71,10 @@ class AdvantagePanel(Panel):
         self.samples, self.seed = samples, seed
         self.gamma, self.lam = world.objective.gamma, 0.95
         self.group: Group | None = None
+        self._written_by: object = None  # the weights that wrote the group
         self.row, self.selected = 0, 0
         self.critic = "none" if isinstance(world.critic, ZeroCritic) else "learned"
-        self._worlds = {world.name: world}
+        self._worlds = Worlds(world)
         super().__init__()
 
     def view(self) -> View:
@@ -82,7 +84,7 @@ class AdvantagePanel(Panel):
         made = credit(self.group, self._values(self.group), gamma=self.gamma, lam=self.lam)
         tokens = read_tokens(self.group, made, self.row, self._name)
         return View(
-            aside=note("where", f"{self.world.name} \u00b7 {len(self.group.rollout)} responses"),
+            aside=note("where", f"{called(self.world)} \u00b7 {len(self.group.rollout)} responses"),
             body=(
                 self._choices(),
                 self._controls(),
@@ -97,24 +99,17 @@ class AdvantagePanel(Panel):
                 note("objective", f"r_t adds up to the {self.group.objective.describe()}."),
             ),
             reading=token_words(tokens, self.selected, gamma=self.gamma, lam=self.lam),
-            badges=(*BADGE[self.critic], *(("exact",) if self._truth(self.group) else ())),
+            badges=(*BADGE[self._kind], *(("exact",) if self._truth(self.group) else ())),
             foot=("keys: w writes a group; arrows move along the tokens",),
             shortcuts={"w": "write"},
         )
 
     def _choices(self) -> Component:
-        busy, names = self.busy, dict.fromkeys([*self._worlds, *LOADERS])
+        busy = self.busy
         prompts = [Option(one, one) for one in dict.fromkeys([self.prompt, *self.world.prompts])]
         return row(
             "choices",
-            select(
-                "world",
-                "World",
-                [Option(name, name) for name in names],
-                self.world.name,
-                self.choose_world,
-                disabled=busy,
-            ),
+            self._worlds.choice(self.world, self.choose_world, disabled=busy),
             select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=busy),
             number("samples", "responses", str(self.samples), self._set_samples, disabled=busy),
         )
@@ -130,21 +125,19 @@ class AdvantagePanel(Panel):
         return row("controls", *parts, *([bar] if bar else []))
 
     def _dials(self) -> Component:
-        kinds = [
-            kind
-            for kind in CRITICS
-            if kind != "exact" or (self.group is not None and is_small(self.world, self._asked))
-        ]
+        kinds = [Option(kind, CRITICS[kind]) for kind in self._kinds]
         return row(
             "dials",
-            radios("critic", "Critic", [Option(kind, CRITICS[kind]) for kind in kinds], self.critic, self._set_critic),
+            radios("critic", "Critic", kinds, self._kind, self._set_critic),
             slider("gamma", "\u03b3", stops(GAMMAS), nearest_stop(GAMMAS, self.gamma), self._set_gamma),
             slider("lam", "\u03bb", stops(LAMBDAS), nearest_stop(LAMBDAS, self.lam), self._set_lam),
         )
 
     def _warning(self) -> tuple[Component, ...]:
         own = self.world.objective.gamma
-        if self.critic != "learned" or self.gamma == own:
+        if self._is_stale:
+            return (finding("stale", "The policy has learned since; Write another group with the new one."),)
+        if self._kind != "learned" or self.gamma == own:
             return ()
         said = f"The critic learned what is worth something at \u03b3 = {plain(own)}; at {plain(self.gamma)} it is off."
         return (finding("discount", said),)
@@ -183,8 +176,7 @@ class AdvantagePanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Go to another world; the group there is to be written."""
-        world = self._worlds.get(name) or load_world(name)
-        self._worlds[name] = world
+        world = self._worlds.named(name)
         self.world, self.prompt, self.gamma = world, world.prompts[0], world.objective.gamma
         self.group, self.critic = None, "none" if isinstance(world.critic, ZeroCritic) else "learned"
 
@@ -202,7 +194,22 @@ class AdvantagePanel(Panel):
     def _asked(self) -> str:
         return self.group.rollout.prompts[0] if self.group is not None else self.prompt
 
+    @property
+    def _is_stale(self) -> bool:
+        return self.group is not None and self._written_by is not self.world.policy.weights
+
+    @property
+    def _kinds(self) -> list[str]:
+        """Return the critics that can be asked about the group; the truth is that of the policy of now."""
+        known = self.group is not None and not self._is_stale and is_small(self.world, self._asked)
+        return [kind for kind in CRITICS if kind != "exact" or known]
+
+    @property
+    def _kind(self) -> str:
+        return self.critic if self.critic in self._kinds else self._kinds[0]
+
     def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
+        weights = self.world.policy.weights
         try:
             made = sample_group(
                 self.world, self.prompt, samples=self.samples, seed=self.seed, stop=stop, progress=progress
@@ -211,12 +218,13 @@ class AdvantagePanel(Panel):
             return  # the group before stays
         with self._lock:
             self.group, self.row, self.selected, self.seed = made, 0, 0, self.seed + 1
+            self._written_by = weights
 
     def _values(self, made: Group) -> Tensor:
         """Return V of the chosen critic at all states of the group, (B, T+1)."""
-        if self.critic == "exact":
+        if self._kind == "exact":
             return self._true_values(made)
-        return learned_values(made) if self.critic == "learned" else no_values(made)
+        return learned_values(made) if self._kind == "learned" else no_values(made)
 
     def _true_values(self, made: Group) -> Tensor:
         tree = small_tree(self.world, self._asked)
@@ -226,7 +234,7 @@ class AdvantagePanel(Panel):
 
     def _truth(self, made: Group | None) -> tuple[float, ...]:
         """Return the true advantage of each token of the response, where it is known and not drawn anyway."""
-        if made is None or self.critic == "exact" or not is_small(self.world, self._asked):
+        if made is None or self._kind == "exact" or "exact" not in self._kinds:
             return ()
         exact = credit(made, self._true_values(made), gamma=self.gamma, lam=0.0).deltas[self.row]
         return tuple(written(float(one)) for one in exact[made.rollout.response_mask[self.row]])

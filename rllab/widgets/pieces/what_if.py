@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from rllab.errors import LabError
 from rllab.estimates import WhatIf, what_if
 from rllab.jobs import ProgressFunction
-from rllab.plots.numbers import MINUS
+from rllab.plots.numbers import MINUS, fixed
 from rllab.plots.value import two_histograms
 from rllab.stepper import Stepper
 from rllab.widgets.engine.components import Component, Option, row, select
 from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.known import small_tree
 
 SHOWN = 50  # tokens to choose from
 MOST = 1024  # continuations
@@ -76,9 +77,15 @@ def read_samples(value: object) -> int:
     return samples
 
 
-def what_if_words(found: WhatIf) -> tuple[str, ...]:
-    """Return the comparison's own sentence, with a true minus sign."""
-    return (found.sentence.replace(" -", f" {MINUS}"),)
+def what_if_words(stepper: Stepper, t: int, pair: Pair, found: WhatIf) -> tuple[str, ...]:
+    """Return the comparison's own sentence, with a true minus sign, and the two exact values where they are known."""
+    said = found.sentence.replace(" -", f" {MINUS}")
+    tree = small_tree(stepper.world, stepper.prompt)
+    if tree is None:
+        return (said,)
+    q = tree.Q(stepper.prefix_ids[:t])
+    one, other = (fixed(float(q[token])) for token in chosen(stepper, t, pair))
+    return (said, f" Exactly, the two are worth {one} and {other}.")
 
 
 def _choices(stepper: Stepper, t: int) -> tuple[int, ...]:

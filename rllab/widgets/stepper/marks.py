@@ -38,7 +38,12 @@ class Show:
 
 def _score_change(look: Look, at: int) -> float:
     before = look.line.written[at - 1].prefix_score if at else 0.0
-    return look.line.written[at].prefix_score - before
+    return written(written(look.line.written[at].prefix_score) - written(before))
+
+
+def _value_change(look: Look, at: int) -> float:
+    before, after = look.line.values[at : at + 2]
+    return written(written(after) - written(before))
 
 
 def _td_error(look: Look, at: int) -> float:
@@ -55,7 +60,7 @@ SHOWS: dict[str, Show] = {
     "change": Show("change of the score", "reward", _score_change),
     "score": Show("score so far", "reward", lambda look, at: look.line.written[at].prefix_score),
     "reward": Show("reward r", "reward", lambda look, at: look.line.written[at].reward),
-    "dv": Show("change of V", "value", lambda look, at: look.line.values[at + 1] - look.line.values[at]),
+    "dv": Show("change of V", "value", _value_change),
     "value": Show("V after it", "value", lambda look, at: look.line.values[at + 1]),
     "delta": Show("TD error \u03b4", "advantage", _td_error),
 }

@@ -29,6 +29,7 @@ from rllab.widgets.engine.text import visible
 from rllab.widgets.engine.working import WorkingPanel
 from rllab.widgets.pieces.line import read_line
 from rllab.widgets.pieces.what_if import check_different, chosen, comparison, read_samples, what_if_words
+from rllab.widgets.pieces.worlds import Worlds
 from rllab.widgets.stepper.branches import branch_picture, line_options
 from rllab.widgets.stepper.marks import FIRST_SHOWN, SHOWS, bar_tokens
 from rllab.widgets.stepper.parts import candidate_bars, line_picture, strip
@@ -42,7 +43,7 @@ from rllab.widgets.stepper.words import (
     value_words,
 )
 from rllab.widgets.stepper.worth import UNKNOWN, Worth, is_known_exactly
-from rllab.worlds import LOADERS, World, load_world
+from rllab.worlds import World
 
 LENSES = ("policy", "reward", "value", "advantage")
 STAGES = ("state", "action", "reward", "value", "advantage", "update")
@@ -71,7 +72,7 @@ class StepperPanel(WorkingPanel):
         self.lenses = tuple(lens for lens in LENSES if lens in lenses)
         self.lens = lenses[-1]
         self.show = FIRST_SHOWN[self.lens]
-        self._worlds = {self.stepper.world.name: self.stepper.world}
+        self._worlds = Worlds(self.stepper.world)
         super().__init__()
 
     def view(self) -> View:
@@ -113,8 +114,11 @@ class StepperPanel(WorkingPanel):
         )
 
     def _reading(self, look: Look) -> Words:
-        found = self.worth.compared(self.stepper, self.selected) if self.lens == "advantage" else None
-        return READINGS[self.lens](look) if found is None else what_if_words(found)
+        asked = self.lens == "advantage" and self._working == "compare"
+        found = self.worth.compared(self.stepper, self.selected) if asked else None
+        if found is None:
+            return READINGS[self.lens](look)
+        return what_if_words(self.stepper, self.selected, self.worth.pair, found)
 
     def _badges(self, look: Look) -> tuple[str, ...]:
         """Return the kinds of all values on the screen."""
@@ -126,12 +130,9 @@ class StepperPanel(WorkingPanel):
         return tuple(kind for kind in BADGES if kind in kinds)
 
     def _prompt(self) -> Component:
-        names = list(dict.fromkeys([*self._worlds, *LOADERS]))
-        options = [Option(name, name) for name in names]
-        world = self.stepper.world.name
         return row(
             "where",
-            select("world", "World", options, world, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.stepper.world, self.choose_world, disabled=self.busy),
             text("prompt", "Prompt", self.stepper.prompt, lambda value: self.begin(str(value)), disabled=self.busy),
             button("other", "Other prompt", self.other_prompt, disabled=self.busy),
         )
@@ -197,11 +198,13 @@ class StepperPanel(WorkingPanel):
 
     def step(self) -> None:
         """Sample the next token."""
+        self._catch_up()
         self.stepper.step()
         self._to_the_end()
 
     def five(self) -> None:
         """Sample up to five tokens."""
+        self._catch_up()
         for _ in range(5):
             if not self.stepper.done:
                 self.stepper.step()
@@ -256,6 +259,7 @@ class StepperPanel(WorkingPanel):
 
     def write(self, token_id: int) -> None:
         """Write a token of the learner's choice; in a past state that begins a new line."""
+        self._catch_up()
         at = self.selected
         if at == len(self.stepper.steps):
             self.stepper.step(token_id)
@@ -282,9 +286,8 @@ class StepperPanel(WorkingPanel):
 
     def choose_world(self, name: str) -> None:
         """Go to another world; the one that the panel was given is kept as it is."""
-        world = self._worlds.get(name) or load_world(name)
+        world = self._worlds.named(name)
         stepper = Stepper(world, seed=self.stepper.seed)
-        self._worlds[name] = world
         self.stepper, self.lines = stepper, Lines(stepper)
         self._to_the_end()
 
@@ -293,6 +296,11 @@ class StepperPanel(WorkingPanel):
     def _seen(self, lens: str) -> bool:
         """Tell whether a lens is the present one or comes before it."""
         return LENSES.index(lens) <= LENSES.index(self.lens)
+
+    def _catch_up(self) -> None:
+        """Begin anew with the policy as it is now where nothing is written yet: nothing is lost by that."""
+        if self.stepper.stale and not self.stepper.steps and len(self.lines) == 1:
+            self.begin(self.stepper.prompt)
 
     def _to_the_end(self) -> None:
         self.selected = len(self.stepper.steps)

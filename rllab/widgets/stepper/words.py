@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rllab.estimates import Candidates
 from rllab.objective import Objective
-from rllab.plots.numbers import fixed, plain, probability
+from rllab.plots.numbers import MINUS, fixed, plain, probability
 from rllab.plots.steps import Outlook
 from rllab.records import State
 from rllab.widgets.engine.components import Span, bold
@@ -111,9 +111,7 @@ def advantage_words(look: Look) -> Words:
     """Say what the state is worth, and by how much a token was, or would be, better than usual there."""
     found, token = look.worth, look.token
     if token is None and look.state.done:
-        return (
-            f"{_over(look.line)}: nothing more is to come. Choose a token to see the state that it was written in.",
-        )
+        return _account(look)
     usual = look.objective.temperature
     if look.temperature != usual:
         here = plain(look.temperature)
@@ -121,6 +119,24 @@ def advantage_words(look: Look) -> Words:
     if found is None:
         return ("Nobody knows yet what the tokens are worth here. Press Sample Q: each is continued to its end.",)
     return _best_words(look, found) if token is None else _token_words(look, found, token)
+
+
+def _account(look: Look) -> Words:
+    """Say what the tokens of a line that is over earned together."""
+    values, gamma = look.outlook.values, look.objective.gamma
+    over = f"{_over(look.line)}: nothing more is to come. "
+    if not values or gamma != 1:
+        return (over, "Choose a token to see the state that it was written in.")
+    earned, usual = written(math.fsum(one.reward for one in look.line.written)), written(values[0])
+    total = written(earned - usual)
+    shown = written(sum(written(written(q) - written(v)) for q, v in zip(look.outlook.q, values, strict=False)))
+    rounded = "" if shown == total else f" (rounded one by one, {fixed(shown, signed=True)})"
+    return (
+        f"{over}All its TD errors together are what it earned minus V of the prompt: ",
+        f"{fixed(earned, signed=True)} {MINUS} ({fixed(usual, signed=True)}) = ",
+        bold(fixed(total, signed=True)),
+        f"{rounded}. Choose a token to see where that came from.",
+    )
 
 
 def _best_words(look: Look, found: Candidates) -> Words:
@@ -209,7 +225,9 @@ def _payment(look: Look, token: Written) -> str:
 
 def _kl_share(look: Look, token: Written) -> str:
     beta = look.objective.kl_coef
-    return f" (minus {plain(beta)} \u00d7 {fixed(token.kl)} nats of divergence)" if beta else ""
+    if not beta or not written(token.kl):
+        return ""
+    return f" (minus {plain(beta)} \u00d7 {fixed(token.kl)} nats of divergence from the reference)"
 
 
 def _unpaid(look: Look) -> str:
@@ -222,8 +240,10 @@ def _unpaid(look: Look) -> str:
 
 
 def _cost(look: Look) -> str:
-    beta = look.objective.kl_coef
-    return f"With {plain(beta)} \u00d7 its divergence from the reference taken off" if beta else "All in all"
+    beta, kl = look.objective.kl_coef, math.fsum(one.kl for one in look.line.written)
+    if not beta or not written(kl):
+        return "All in all"
+    return f"With {plain(beta)} \u00d7 {fixed(kl)} nats of divergence from the reference taken off"
 
 
 def _meaning(look: Look) -> str:

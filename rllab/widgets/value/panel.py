@@ -14,18 +14,17 @@ from rllab.truth import Tree
 from rllab.value import ZeroCritic
 from rllab.widgets.engine.components import (
     Component,
-    Option,
     button,
     columns,
+    finding,
     note,
     number,
     progress,
     row,
-    select,
     text,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.pieces.known import is_small, small_tree
+from rllab.widgets.pieces.known import small_tree
 from rllab.widgets.pieces.what_if import (
     SEED,
     UNCHOSEN,
@@ -37,9 +36,10 @@ from rllab.widgets.pieces.what_if import (
     read_samples,
     what_if_words,
 )
+from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.widgets.value.parts import fan_picture, response_strip, value_picture
 from rllab.widgets.value.words import Known, Words, badges_of, fan_words, value_words
-from rllab.worlds import LOADERS, World, load_world
+from rllab.worlds import World
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,18 @@ class ValuePanel(Panel):
         self.sampled = Sampled()
         self.pair = UNCHOSEN
         self.told = ""  # what the learner did last: "" (looked), "fan" or "what-if"
-        self._worlds = {self.stepper.world.name: self.stepper.world}
+        self._worlds = Worlds(self.stepper.world)
         super().__init__()
 
     def view(self) -> View:
         """Draw the response, V along it, and what was sampled."""
         known = self._known()
         return View(
-            aside=note("where", f"{self.stepper.world.name} \u00b7 {len(self.stepper.steps)} tokens"),
+            aside=note("where", f"{called(self.stepper.world)} \u00b7 {len(self.stepper.steps)} tokens"),
             body=(
                 self._prompt(),
                 self._controls(),
+                *self._stale(),
                 response_strip(self.stepper, known, self.selected, self._select),
                 columns("pictures", value_picture(self.stepper, known, self.selected), fan_picture(self.sampled.fan)),
                 *self._compare(),
@@ -90,17 +91,15 @@ class ValuePanel(Panel):
         )
 
     def _prompt(self) -> Component:
-        names, world = dict.fromkeys([*self._worlds, *LOADERS]), self.stepper.world.name
-        options = [Option(name, name) for name in names]
         return row(
             "where-row",
-            select("world", "World", options, world, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.stepper.world, self.choose_world, disabled=self.busy),
             text("prompt", "Prompt", self.stepper.prompt, self._set_prompt, disabled=self.busy),
         )
 
     def _controls(self) -> Component:
-        busy, empty = self.busy, not self.stepper.steps
-        over = self._over
+        busy, stale = self.busy, self.stepper.stale
+        empty, over = not self.stepper.steps or stale, self._over or stale
         at = self.job.progress if self.job is not None and busy else None
         return row(
             "controls",
@@ -112,8 +111,13 @@ class ValuePanel(Panel):
             progress("doing", "Progress", at.done if at else 0, at.total if at else 1, at.text if at else ""),
         )
 
+    def _stale(self) -> tuple[Component, ...]:
+        if not self.stepper.stale:
+            return ()
+        return (finding("stale", "The policy has learned since this was written; Write a response with the new one."),)
+
     def _compare(self) -> tuple[Component, ...]:
-        if self._over:
+        if self._over or self.stepper.stale:
             return ()
         go = button("compare", "Compare", self.compare, disabled=self.busy)
         found = self.sampled.what_if
@@ -150,9 +154,8 @@ class ValuePanel(Panel):
 
     def choose_world(self, name: str) -> None:
         """Go to another world."""
-        world = self._worlds.get(name) or load_world(name)
+        world = self._worlds.named(name)
         stepper = Stepper(world, seed=self.stepper.seed)
-        self._worlds[name] = world
         self.stepper = stepper
         self._forget()
 
@@ -176,7 +179,7 @@ class ValuePanel(Panel):
         if not isinstance(stepper.world.critic, ZeroCritic):
             last = float("nan") if stepper.done else stepper.state.value
             learned = (*(step.state.value for step in stepper.steps), last)
-        tree = self._tree() if is_small(stepper.world, stepper.prompt) else None
+        tree = self._tree() if not stepper.stale else None
         states = [stepper.prefix_ids[:t] for t in range(len(stepper.steps) + 1)]
         exact = tuple(tree.V(state) for state in states) if tree is not None else ()
         fresh = self.sampled.line == stepper.prefix_ids
@@ -185,9 +188,9 @@ class ValuePanel(Panel):
     def _words(self, known: Known) -> Words:
         found = self.sampled
         if self.told == "what-if" and found.what_if is not None:
-            return what_if_words(found.what_if)
+            return what_if_words(self.stepper, self.selected, self.pair, found.what_if)
         if self.told == "fan" and found.fan is not None:
-            return fan_words(found.fan, self._tree())
+            return fan_words(found.fan, None if self.stepper.stale else self._tree())
         return value_words(self.stepper, known, self.selected)
 
     def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
@@ -196,6 +199,8 @@ class ValuePanel(Panel):
                 self.stepper.step()
                 self.selected = len(self.stepper.steps)
             progress(len(self.stepper.steps), 0, "writing")
+        with self._lock:
+            self.selected = 0  # where all is still to come: from there the response is worth looking at
 
     def _sample_along(self, stop: threading.Event, progress: ProgressFunction) -> None:
         world, ids = self.stepper.world, self.stepper.prefix_ids

@@ -15,14 +15,13 @@ from rllab.widgets.value.words import Known, change_words
 
 def response_strip(stepper: Stepper, known: Known, selected: int, on_set: Set) -> Component:
     """Return the response's tokens with what each did to V."""
-    changes = known.changes
-    scale = max([0.1, *(abs(change) for change in changes if math.isfinite(change))])
+    scale = max([0.1, *(abs(change) for change in known.changes if math.isfinite(change))])
     items = [
         Chip(
             visible(step.token),
             name=f"token {at + 1}, {visible(step.token)}, {change_words(known, at)}",
             number=known.written_change(at),
-            tint=tint(changes[at], scale),
+            tint=tint(known.change(at), scale),
             forced=not step.sampled,
         )
         for at, step in enumerate(stepper.steps)

@@ -55,11 +55,13 @@ class Known:
         ]
         return [*moved[:-1], math.nan] if self.over and moved else moved
 
+    def change(self, at: int) -> float:
+        """Return by how much one token moved V; not a number where that is not known."""
+        return self.changes[at] if self.changes else math.nan
+
     def written_change(self, at: int) -> str:
         """Return a token's change of V for its chip."""
-        if at >= len(self.changes) or math.isnan(self.changes[at]):
-            return "\u2013"
-        return fixed(self.changes[at], signed=True)
+        return "\u2013" if math.isnan(self.change(at)) else fixed(self.change(at), signed=True)
 
     @property
     def exact_title(self) -> tuple[str, ...]:
