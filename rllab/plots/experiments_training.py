@@ -137,7 +137,7 @@ def epochs_grid(result: x14.Result) -> Picture:
         "y": [f"{one.clip_eps:g}" for one in result.epochs],
         "z": [list(row) for row in grid],
         "colorscale": [[0, colour("line")], [1, colour("policy")]],
-        "colorbar": {"title": {"text": "nats per token"}},
+        "colorbar": {"title": {"text": "nats per token", "side": "right"}},
         "hovertemplate": "epoch %{x}, ε %{y}: %{z:.4f} nats",
     }
     drawn = figure([heat], x="epoch", y="ε", layout={"height": HEIGHT, "yaxis": {"type": "category"}})

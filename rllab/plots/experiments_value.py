@@ -104,7 +104,7 @@ def kl_estimators(result: x10.Result) -> Picture:
         _bars(names, [result.value(name, apart).deviation for name in names], label, role)
         for apart, label, role in ((near, "close together", "policy"), (far, "far apart", "reward"))
     ]
-    under = [f"{name}<br>off by {_bias(result, name, far)} far apart" for name in names]  # close by noise hides it
+    under = [f"{name}<br>off by {_bias(result, name, far)}<br>far apart" for name in names]  # close by noise hides it
     ticks = {"tickvals": names, "ticktext": under}
     layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "xaxis": ticks, "bargap": 0.3}
     drawn = figure(traces, x="estimator, and its bias", y="spread of one / true KL", layout=layout)

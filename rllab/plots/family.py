@@ -71,7 +71,7 @@ def _silent(solved: float, size: int) -> float:
 def length_push(long: int) -> Picture:
     """Draw how hard a token of a long answer is pushed, beside one of a short answer with the same advantage."""
     ratios = [_push_ratio(mode, long) for mode in REDUCERS]
-    names = [f"{mode}<br>({HOUSE[mode]})" for mode in REDUCERS]
+    names = [f"{mode.replace('-token', '-<br>token')}<br>({HOUSE[mode]})" for mode in REDUCERS]
     colours = [colour("down" if ratio < 1 else "policy") for ratio in ratios]
     bars = {"type": "bar", "x": names, "y": ratios, "marker": {"color": colours}, "hovertemplate": "%{y:.3f}"}
     layout = {"height": HEIGHT, "yaxis": {"range": [0, 1.15]}, "xaxis": {"tickangle": 0}}
@@ -123,7 +123,7 @@ def dpo_triangle(share_b: float, wins: float, beta: float) -> Picture:
         _dots([start, end], ["reference", "end"]),
         _dots([[1, 0, 0], [0, 1, 0], [0, 0, 1]], ["always A", "always B", "always C"], role="edge"),
     ]
-    still = {"visible": False, "fixedrange": True}
+    still = {"visible": False, "fixedrange": True, "constrain": "domain"}
     layout = {
         "height": 320,
         "xaxis": still | {"range": [-0.25, 1.25]},
@@ -207,8 +207,7 @@ def _bars(name: str, x: Sequence[str], y: Sequence[float], role: str) -> dict[st
 
 
 def _grouped(height: int) -> dict[str, Any]:
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return {"height": height, "barmode": "group", "showlegend": True, "legend": legend, "margin": {"t": 36}}
+    return {"height": height, "barmode": "group", "showlegend": True, "margin": {"t": 36}}
 
 
 def _place(probs: Sequence[float]) -> tuple[float, float]:

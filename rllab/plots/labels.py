@@ -36,7 +36,7 @@ def end_labels(labels: Sequence[EndLabel], *, low: float, high: float, height: f
     widest = max((len(label.text) for label in shown), default=0)
     return {
         "annotations": [_annotation(label, y) for label, y in zip(shown, heights, strict=True)],
-        "margin": {"r": 12 + LETTER_PIXELS * widest},
+        "margin": {"r": 14 + LETTER_PIXELS * widest},
     }
 
 

@@ -19,7 +19,6 @@ from rllab.plots.theme import colour, figure
 GOOD, BAD = "good: A = +1", "bad: A = −1"
 LEGEND = {
     "showlegend": True,
-    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     "margin": {"t": 36},
 }
 GRID = tuple(at / 100 for at in range(20, 181))  # ratios

@@ -74,6 +74,7 @@ def template() -> dict[str, Any]:
             "yaxis": axis | {"nticks": 6},
             "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
             "showlegend": False,
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},  # beside the plot it takes a third
             "hovermode": "closest",
             "dragmode": False,
             "hoverlabel": {"font": {"size": 12}},

@@ -49,6 +49,6 @@ def test_the_estimator_with_little_of_both_is_named() -> None:
     assert picture.outcome == "k3"
     under = dict(zip(("k1", "k2", "k3"), picture.figure.layout.xaxis.ticktext, strict=True))
     assert "+25%" in under["k2"]
-    assert "off by 0% far" in under["k1"]
-    assert "off by 0% far" in under["k3"]
+    assert "off by 0%<br>far" in under["k1"]
+    assert "off by 0%<br>far" in under["k3"]
     assert picture.figure.data[0].y == tuple(result.value(name, 0.1).deviation for name in ("k1", "k2", "k3"))

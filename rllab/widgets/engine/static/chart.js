@@ -16,9 +16,16 @@ const PICTURES = {
     el.append(picture, toggle, table.el);
     let spec = null;
     let plotly = null;
+    const without = () => {
+      write(picture, "The chart library has not loaded. The table shows the same numbers.");
+      if (table.el.hidden) toggle.click();
+    };
+    const waiting = setTimeout(without, LIBRARY_PATIENCE);
     const draw = () => plotly && spec && drawChart(plotly, picture, spec, ctx);
     waitForPlotly().then(
       (library) => {
+        clearTimeout(waiting);
+        picture.replaceChildren();
         plotly = library;
         ctx.theme(draw);
         draw();
@@ -26,8 +33,8 @@ const PICTURES = {
         ctx.observe(picture, fit);
       },
       () => {
-        write(picture, "The chart library did not load. The table shows the same numbers.");
-        toggle.click();
+        clearTimeout(waiting);
+        without();
       },
     );
     return {
@@ -39,10 +46,15 @@ const PICTURES = {
         if (!table.el.hidden) table.draw(spec);
         draw();
       },
-      destroy: () => plotly && plotly.purge(picture),
+      destroy: () => {
+        clearTimeout(waiting);
+        if (plotly) plotly.purge(picture);
+      },
     };
   },
 };
+
+const LIBRARY_PATIENCE = 15000; // milliseconds: what a proxy has swallowed never comes, and nothing says so
 
 function waitForPlotly() {
   const place = (globalThis.rllabShared ??= {});
@@ -114,8 +126,11 @@ function makeChartTable() {
 function asTable(figure) {
   const map = figure.data.find((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.z));
   if (map) return mapAsTable(figure, map);
-  const traces = figure.data.filter((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.y));
-  const axis = figure.layout.xaxis ?? {};
+  const lies = (trace) => trace.orientation === "h"; // bars that lie have their places on the y axis
+  const traces = figure.data
+    .filter((trace) => trace.hoverinfo !== "skip" && Array.isArray(trace.y))
+    .map((trace) => (lies(trace) ? { ...trace, x: trace.y, y: trace.x } : trace));
+  const axis = (figure.data.some(lies) ? figure.layout.yaxis : figure.layout.xaxis) ?? {};
   const names = new Map((axis.tickvals ?? []).map((value, index) => [value, plainText(axis.ticktext?.[index] ?? value)]));
   const place = (trace, index) => trace.x?.[index] ?? (trace.x0 ?? 0) + index;
   const places = [...new Set(traces.flatMap((trace) => trace.x ?? trace.y.map((_, index) => place(trace, index))))];
