@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from rllab.clinic.cases import Case
-from rllab.maths.divergence import selected_logprobs
+from rllab.evaluation import evaluate
 from rllab.maths.masking import fill
 
 COMPARED = {"policy loss": "loss/policy_avg", "gradient norm": "grad_norm"}
@@ -30,11 +30,12 @@ class Check:
 
     name: str
     title: str
-    do: Callable[[Case], Sighting]
+    do: Callable[[Case, threading.Event], Sighting]  # what sets the event gives it up, with `Stopped`
 
 
-def score_again(case: Case) -> Sighting:
+def score_again(case: Case, stop: threading.Event) -> Sighting:
     """Let the reward judge the texts of the last update once more."""
+    del stop  # no network is run again but the reward's
     written = case.last.scores.total
     again = case.trainer.world.objective.score(case.last.rollout).total
     off = ~_close(written, again)
@@ -49,16 +50,12 @@ def score_again(case: Case) -> Sighting:
     )
 
 
-def read_again(case: Case) -> Sighting:
+def read_again(case: Case, stop: threading.Event) -> Sighting:
     """Go back to before the last update, and read policy and critic on its texts."""
     rows, then = case.last.rollout, case.trainer.fork()
-    then.rewind(case.trainer.index - 1)
-    with torch.no_grad():
-        logits = then.world.policy.logits(rows, temperature=then.config.temperature)
-        read = {
-            "log π": (rows.logprobs, selected_logprobs(logits, rows.response_tokens)),
-            "V": (rows.values, then.world.critic.state_values(rows)[:, :-1]),
-        }
+    then.rewind(case.trainer.index - 1, stop=stop)
+    again = evaluate(then.world.policy, rows, critic=then.world.critic, temperature=then.config.temperature, stop=stop)
+    read = {"log π": (rows.logprobs, again.logprobs), "V": (rows.values, again.values)}
     off = {name: _furthest(*pair, rows.response_mask) for name, pair in read.items()}
     words = " and ".join(f"{name} by at most {size:.2g}" for name, size in off.items())
     return Sighting(
@@ -67,11 +64,11 @@ def read_again(case: Case) -> Sighting:
     )
 
 
-def cut_again(case: Case) -> Sighting:
+def cut_again(case: Case, stop: threading.Event) -> Sighting:
     """Do the first update once more, with the batch cut into other micro-batches."""
     config, first = case.trainer.config, case.history[0].metrics
     size = config.batch_size if config.micro_batch_size < config.batch_size else config.batch_size // 4
-    again = case.start_again(micro_batch_size=size).update()
+    again = case.start_again(micro_batch_size=size).update(stop=stop)
     pairs = {title: (first[name], again[name]) for title, name in COMPARED.items()}
     said = ", ".join(f"{title} {_written(one)} and {_written(other)}" for title, (one, other) in pairs.items())
     return Sighting(

@@ -92,7 +92,7 @@ def test_mean_of_means_shows_when_the_micro_batches_are_cut_elsewhere(name: str,
 def test_each_check_shows_its_fault_and_nothing_in_a_healthy_run(name: str, run: str, check: str) -> None:
     do = next(one.do for one in CHECKS if one.name == check)
     before = case_of(name, run).trainer.index
-    sick, well = do(case_of(name, run)), do(case_of("healthy", run))
+    sick, well = do(case_of(name, run), threading.Event()), do(case_of("healthy", run), threading.Event())
     assert not sick.agrees, sick.words
     assert well.agrees, well.words
     assert sick.words != well.words

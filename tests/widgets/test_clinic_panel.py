@@ -1,11 +1,15 @@
 """The clinic without a browser: a case is drawn, looked at from all sides, checked, named and explained."""
 
+import threading
+
 import pytest
 
 from rllab import World
 from rllab.checkup import definitions
 from rllab.clinic import CHECKS, catalogue, fault
 from rllab.widgets import ClinicPanel
+from rllab.widgets.clinic.words import FEW_UPDATES, pace
+from rllab.widgets.pieces.pace import about
 from tests.widgets.panels import lines, numbers, sent, words
 
 
@@ -76,7 +80,7 @@ def test_every_check_can_be_ordered_and_says_what_it_found(micro: World) -> None
         panel.press(f"check-{at}")
         settle(panel)
         assert panel.case is not None
-        assert words(panel, f"sighting-{at}") == check.do(panel.case).words
+        assert words(panel, f"sighting-{at}") == check.do(panel.case, threading.Event()).words
     assert panel.component("sighting-0")["good"] is False
 
 
@@ -155,3 +159,35 @@ def test_bad_input_changes_nothing(micro: World, key: str, value: str) -> None:
     panel.set(key, value)
     assert panel.alert
     assert {name: spec for name, spec in sent(panel).items() if name not in {"c_alert", "c_time"}} == before
+
+
+def test_the_price_of_a_case_is_said_before_it_is_drawn_and_measured_by_the_last_one(micro: World) -> None:
+    panel = ClinicPanel(small(micro), updates=2)
+    assert words(panel, "price") == "A case is 2 updates of a run, and as many of its healthy twin."
+    panel.press("draw")
+    settle(panel)
+    assert "by the last case" in words(panel, "price")
+    panel.set("updates", "200")
+    assert panel.case is not None
+    each = pace(panel.case)
+    assert len(each) == 2
+    assert about(200 * sum(each) / 2) in words(panel, "price")
+    panel.set("world", "micro-tabular")  # another world has another pace
+    assert words(panel, "price") == "A case is 20 updates of a run, and as many of its healthy twin."
+
+
+def test_a_case_of_a_large_model_is_short_and_said_to_take_long(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rllab.widgets.pieces.pace.LARGE", 10)
+    panel = ClinicPanel(micro)
+    assert panel.updates == FEW_UPDATES
+    assert "minutes: the first update will tell" in words(panel, "price")
+    assert ClinicPanel(micro, updates=7).updates == 7
+
+
+def test_a_check_is_stopped_and_says_nothing(micro: World) -> None:
+    panel = drawn(micro, "healthy", updates=2)
+    stop = threading.Event()
+    stop.set()
+    for at in (1, 2):  # those that run a network again
+        panel._do(at, stop, lambda *_: None)
+    assert panel.desk.sightings == {}

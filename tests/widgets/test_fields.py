@@ -7,6 +7,7 @@ import pytest
 from rllab import LabError, World
 from rllab.widgets import (
     AdvantagePanel,
+    ClinicPanel,
     MicroscopePanel,
     ObservatoryPanel,
     RewardPanel,
@@ -35,6 +36,7 @@ PANELS: dict[str, Callable[[World], Panel]] = {
     "reward": lambda world: begun(RewardPanel(world), "write"),
     "microscope": with_own_text,
     "observatory": ObservatoryPanel,
+    "clinic": ClinicPanel,
     "value": ValuePanel,
     "advantage": AdvantagePanel,
     "stepper": lambda world: begun(StepperPanel(world), "step"),

@@ -113,7 +113,7 @@ def test_a_copy_beside_stays_and_its_curves_lie_under_the_run(panel: TrainingPan
     assert lines(panel, "score")["A: reward model"] != pytest.approx(kept)  # they have changed places
     act(panel, "drop-a")
     assert list(panel.shelf) == []
-    assert set(lines(panel, "score")) == {"reward model", "gold (hidden)"}
+    assert set(lines(panel, "score")) == {"reward model", "gold"}
     sent(panel)
 
 

@@ -45,7 +45,7 @@ def test_a_run_shows_what_its_history_holds(panel: TrainingPanel) -> None:
     history = [record.metrics for record in panel.trainer.history]
     assert len(history) == 3
     assert lines(panel, "score")["reward model"] == pytest.approx([one["objective/scores"] for one in history])
-    assert lines(panel, "score")["gold (hidden)"] == pytest.approx([one["eval/gold"] for one in history])
+    assert lines(panel, "score")["gold"] == pytest.approx([one["eval/gold"] for one in history])
     assert lines(panel, "kl")["KL"] == pytest.approx([one["objective/kl"] for one in history])
     assert "update 3 of 3" in words(panel, "where")
     first, last = history[0], history[-1]

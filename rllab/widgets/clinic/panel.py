@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rllab.clinic import CHECKS, Case, Sighting, Verdict, catalogue, draw_case
+from rllab.config import check_count
 from rllab.errors import LabError, Stopped
 from rllab.jobs import ProgressFunction
 from rllab.widgets.clinic.parts import (
@@ -21,30 +22,26 @@ from rllab.widgets.clinic.parts import (
     token_table,
     views,
 )
+from rllab.widgets.clinic.words import START, case_words, length_words, pace, running_words, usual_updates
 from rllab.widgets.engine.components import (
     Component,
     Option,
-    Span,
-    bold,
     button,
     finding,
     fold,
     note,
+    number,
     progress,
     radios,
     row,
     select,
 )
+from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.worlds import World
 
-UPDATES = 20
 NOTHING = ""  # no answer chosen yet
-START = (
-    "Draw a case: a training run that may have a silent fault in it, one that really shipped somewhere. All you get "
-    "are its numbers. Find what cannot be right, and name it."
-)
 
 
 @dataclass
@@ -65,13 +62,18 @@ class Desk:
 class ClinicPanel(Panel):
     """Name the fault of a run; `panel.case` is the run with its hidden fault.
 
-    `among` limits the faults that are drawn from; the list of answers always has all of them.
+    `among` limits the faults that are drawn from; the list of answers always has all of them. `updates` is how long
+    a case runs, by default less long in a large world.
     """
 
     title = "Clinic"
 
-    def __init__(self, world: World, *, seed: int = 0, among: Sequence[str] = (), updates: int = UPDATES) -> None:
-        self.world, self.seed, self.among, self.updates = world, seed, tuple(among), updates
+    def __init__(self, world: World, *, seed: int = 0, among: Sequence[str] = (), updates: int | None = None) -> None:
+        if updates is not None:
+            check_count("updates", updates)
+        self.world, self.seed, self.among = world, seed, tuple(among)
+        self.updates = updates or usual_updates(world)
+        self._pace: list[float] = []  # seconds of an update of the last case in this world, its twin's with it
         self.case: Case | None = None
         self.solved = self.cases = 0
         self._worlds = Worlds(world)
@@ -82,11 +84,12 @@ class ClinicPanel(Panel):
         """Draw the case from the chosen side, the checks that were ordered, and the answer."""
         case = self.case
         if case is None or not case.healthy:
-            return View(body=(self._controls(), *self._waiting()), reading=(START,), shortcuts={"d": "draw"})
+            return View(body=(self._controls(), self._length()), reading=(START,), shortcuts={"d": "draw"})
         return View(
             aside=note("where", f"{called(self.world)} \u00b7 case {self.cases} \u00b7 update {len(case.healthy)}"),
             body=(
                 self._controls(),
+                self._length(),
                 note("settings", settings_words(case)),
                 self._looks(case),
                 *self._picture(case),
@@ -95,7 +98,7 @@ class ClinicPanel(Panel):
                 self._answer_row(case),
                 *self._verdict(case),
             ),
-            reading=self._words(case),
+            reading=case_words(case, given_up=self.desk.given_up, running=self._runs, tally=self._tally(case)),
             badges=("exact", "average"),
             foot=("keys: d draws a case, h gives a hint",),
             shortcuts={"d": "draw", "h": "hint"},
@@ -108,11 +111,12 @@ class ClinicPanel(Panel):
             "controls",
             button("draw", label, self.draw_or_stop, main=True),
             self._worlds.choice(self.world, self.choose_world, disabled=self.busy),
+            number("updates", "updates", str(self.updates), self._set_updates, disabled=self.busy),
             progress("running", "The case", at.done if at else 0, at.total if at else 1, at.text if at else ""),
         )
 
-    def _waiting(self) -> tuple[Component, ...]:
-        return (note("waiting", "The case runs, and beside it the same run without a fault."),) if self.busy else ()
+    def _length(self) -> Component:
+        return note("price", length_words(self.world, self.updates, self._pace))
 
     def _looks(self, case: Case) -> Component:
         tokens, label = self.desk.look == TOKENS, "Beside the healthy twin"
@@ -215,44 +219,43 @@ class ClinicPanel(Panel):
     def choose_world(self, name: str) -> None:
         """Take the next cases from another world."""
         self.world, self.case = self._worlds.named(name), None
+        self.updates, self._pace = usual_updates(self.world), []
         self.desk = Desk()
 
     # Inside.
 
     def _run(self, stop: threading.Event, report: ProgressFunction) -> None:
-        if self.case is not None:
+        case = self.case
+        if case is not None:
             with contextlib.suppress(Stopped):
-                self.case.run(self.updates, stop=stop, progress=report)
+                case.run(self.updates, stop=stop, progress=lambda d, n, _: report(d, n, running_words(case, d, n)))
+            self._pace = pace(case) or self._pace
 
     def _do(self, at: int, stop: threading.Event, report: ProgressFunction) -> None:
-        del stop  # a check takes about as long as one update
         report(0, 0, CHECKS[at].title.lower())
-        found = CHECKS[at].do(self._present())
-        with self._lock:
-            self.desk.sightings[at] = found
+        with contextlib.suppress(Stopped):
+            found = CHECKS[at].do(self._present(), stop)
+            with self._lock:
+                self.desk.sightings[at] = found
 
     def _present(self) -> Case:
         if self.case is None or not self.case.healthy:
             raise LabError("case", "none", "draw one first")
-        if self.busy and self.job is not None and self.job.name == "a case":
+        if self._runs:
             raise LabError("case", "running", "wait until it has run, or press Stop")
         return self.case
 
-    def _words(self, case: Case) -> tuple[Span | str, ...]:
-        tried = len(case.answers)
-        tally = f" {self.solved} of {self.cases} cases named." if self.cases > 1 or case.solved else ""
-        if case.solved:
-            return (bold("Named"), f" with answer {tried}. Draw another case, or look at this one once more.{tally}")
-        if self.desk.given_up:
-            return (f"Now you know what to look for in it. Draw another case.{tally}",)
-        if self.busy:
-            return (f"The run and its healthy twin are at update {len(case.healthy)}.",)
-        return (
-            f"{len(case.history)} updates are there to be looked at, and every token of the last one. ",
-            "Which two numbers should agree and do not?",
-            f" You have answered {'once' if tried == 1 else f'{tried} times'}." if tried else "",
-            tally,
-        )
+    @property
+    def _runs(self) -> bool:
+        return self.busy and self.job is not None and self.job.name == "a case"
+
+    def _tally(self, case: Case) -> str:
+        return f" {self.solved} of {self.cases} cases named." if self.cases > 1 or case.solved else ""
+
+    def _set_updates(self, value: object) -> None:
+        updates = read_whole("updates", value)
+        check_count("updates", updates)
+        self.updates = updates
 
     def _set_look(self, view: str) -> None:
         self.desk.look = view

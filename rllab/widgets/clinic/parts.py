@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rllab.checkup import definitions, diagnose
+from rllab.checkup import diagnose
 from rllab.clinic import Case
 from rllab.opened_update import token_columns
 from rllab.plots.curves import Curve, training_curves
@@ -21,10 +21,10 @@ from rllab.widgets.engine.components import (
     heading,
     note,
     select,
-    term,
 )
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.text import visible
+from rllab.widgets.pieces.metric import explained
 
 TWIN = "healthy "  # in front of a metric: the same of the run without the fault
 SCORE = "objective/scores"
@@ -134,8 +134,7 @@ def _sheet(sheet: Sheet, rows: Sequence[dict[str, float]], *, twin: bool) -> Com
     least = NARROWEST if sheet.unit in {"share", "ratio"} else 1e-6
     figure = training_curves(rows, lines, y=sheet.unit, least=least)
     picture = chart(sheet.key, figure, f"{sheet.title} by update: {names}", height=180)
-    about = definitions()[sheet.curves[-1].metric]
-    title = heading(f"{sheet.key}-title", term(sheet.title, f"{about.definition} {about.formula}. {about.rule}"))
+    title = heading(f"{sheet.key}-title", explained(sheet.title, sheet.curves[-1].metric))
     return group(f"{sheet.key}-group", title, picture)
 
 

@@ -42,11 +42,11 @@ from rllab.widgets.label.words import (
     revealed_words,
     teacher_words,
 )
+from rllab.widgets.pieces.pace import is_large
 from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.worlds import World
 
 BATCH, LARGE_BATCH = 12, 3  # pairs drawn at a time; a large model writes slowly
-LARGE = 10_000_000  # parameters
 JUDGES: Mapping[str, tuple[float, float]] = {"ada": (0.3, 0.0), "bo": (0.6, 0.02), "cleo": (1.0, 0.04)}
 Carry = Callable[[World], object]
 
@@ -255,8 +255,7 @@ class LabelPanel(Panel):
 
     def _draw(self, stop: threading.Event, progress: ProgressFunction) -> None:
         progress(0, 0, "the policy writes new pairs")
-        size = self.sitting.world.policy.model.num_parameters()
-        self.sitting.draw(LARGE_BATCH if size > LARGE else BATCH, stop=stop)
+        self.sitting.draw(LARGE_BATCH if is_large(self.sitting.world) else BATCH, stop=stop)
 
     def _refit(self, stop: threading.Event, progress: ProgressFunction) -> None:
         self.sitting.refit(stop=stop, progress=progress)

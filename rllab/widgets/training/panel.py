@@ -24,6 +24,8 @@ from rllab.widgets.engine.components import (
 )
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import View
+from rllab.widgets.pieces.metric import explained
+from rllab.widgets.pieces.pace import seconds_left
 from rllab.widgets.pieces.worlds import called
 from rllab.widgets.training.parts import beside_parts, checkup_parts, study_parts
 from rllab.widgets.training.run import ONE_RUN, RunPanel
@@ -34,7 +36,6 @@ from rllab.widgets.training.words import (
     ratio_finding,
     reading,
     sample_rows,
-    seconds_left,
     settings,
 )
 
@@ -165,5 +166,6 @@ def _chart(picture: Picture, history: Sequence[Mapping[str, float]], beside: Seq
     figure = draw(picture, history, beside)
     names = ", ".join(curve.label for curve in picture.curves)
     alt = f"{picture.title} by update: {names}"
-    title = heading(f"{picture.key}-title", picture.title)
+    also = [part for curve in picture.curves[1:] for part in (", ", explained(curve.label, curve.metric))]
+    title = heading(f"{picture.key}-title", explained(picture.title, picture.curves[0].metric), *also)
     return group(f"{picture.key}-group", title, chart(picture.key, figure, alt, height=180))

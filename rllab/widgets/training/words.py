@@ -42,7 +42,7 @@ class Picture:
 
 def pictures(trainer: Trainer) -> list[Picture]:
     """Return the charts that make sense for this run: no explained variance without a critic."""
-    gold = () if trainer.world.gold is None else (Curve(GOLD, "gold (hidden)", "reward", "dash"),)
+    gold = () if trainer.world.gold is None else (Curve(GOLD, "gold", "reward", "dash"),)
     score = Curve(SCORE, trainer.world.reward.name, "reward")
     critic = trainer.algorithm.uses_critic
     explained = Picture(
@@ -121,15 +121,6 @@ def sample_rows(
         if now:
             rows.append(_sample_row(f"after\u00a0{update}", new, gold=gold))
     return rows
-
-
-def seconds_left(history_seconds: Sequence[float], remaining: int) -> str:
-    """Return how long the rest of a run will take, from the pace so far."""
-    if not history_seconds or not remaining:
-        return ""
-    pace = sum(history_seconds) / len(history_seconds)
-    left = pace * remaining
-    return f", {fixed(pace, 1)} s an update, about {f'{left / 60:.0f} min' if left >= 100 else f'{left:.0f} s'} to go"
 
 
 def _sample_row(when: str, sample: Mapping[str, Any], *, gold: bool) -> list[Span | str]:
