@@ -3,6 +3,7 @@
 import ast
 import builtins
 import copy
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -57,6 +58,14 @@ def test_notebook(path: Path) -> None:
     nbformat.validate(notebook)
     assert problems(notebook) == []
     assert is_stripped(path), f"strip it: python -m nbstripout --keep-id notebooks/{path.name}"
+
+
+def test_notebooks_are_called_by_the_number_in_their_file_name() -> None:
+    """A learner who reads "notebook 04" finds 04_value.ipynb; "notebook 4" would be a second name for it."""
+    exercises = (ROOT / "data" / "exercises").glob("*.json")
+    pages = [*NOTEBOOKS, *exercises, ROOT / "docs" / "workshop.md", ROOT / "README.md"]
+    short = {page.name: re.findall(r"[Nn]otebooks? \d(?!\d)", page.read_text("utf-8")) for page in pages}
+    assert {name: found for name, found in short.items() if found} == {}
 
 
 @pytest.fixture
