@@ -13,6 +13,7 @@ from rllab.estimates.asked import Asked
 from rllab.estimates.candidates import Next, action_values
 from rllab.generation import Progress
 from rllab.objective import Estimate, Objective
+from rllab.truth.prefixes import objective_of
 from rllab.worlds.world import World
 
 
@@ -28,8 +29,9 @@ class WhatIf:
 
     @property
     def sentence(self) -> str:
-        """Say in one sentence what the comparison shows."""
-        (first, second), (one, other) = self.tokens, self.q
+        """Say in one sentence what the comparison shows; the difference is that of the means as written."""
+        first, second = (f"“{token.strip()}”" for token in self.tokens)
+        one, other = self.q
         place = f"After “{self.prompt} {self.prefix_text}”".replace(" ”", "”")
         brings = (
             f"{place}, {first} brings {_shown(one)} and {second} {_shown(other)} ({one.samples} continuations each)"
@@ -37,7 +39,7 @@ class WhatIf:
         gap, error = self.difference.mean, self.difference.standard_error
         if gap == 0.0 and error == 0.0:
             return f"{brings}: it makes no difference."
-        better, size = (first, gap) if gap > 0 else (second, -gap)
+        better, size = first if gap > 0 else second, abs(round(one.mean, 2) - round(other.mean, 2))
         if abs(gap) > SURE * error:
             return f"{brings}: {better} is better by {size:.2f} ± {error:.2f}, more than chance explains."
         if math.isnan(error):
@@ -58,10 +60,10 @@ def what_if(
     progress: Progress | None = None,
 ) -> WhatIf:
     """Compare two tokens behind a prefix by continuations of each."""
+    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
+    asked.check_next(prefix, token_ids)
     if len(token_ids) != 2:
         raise LabError("tokens", tuple(token_ids), "choose two tokens to compare")
-    asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, progress)
-    asked.check([(*prefix, token) for token in token_ids])
     here = Next.of(asked, tuple(prefix))
     one, other = action_values(asked, here, token_ids, "monte-carlo")
     first, second = (world.policy.token_text(token) for token in token_ids)

@@ -28,10 +28,10 @@ from rllab.widgets.engine.components import (
     term,
 )
 from rllab.widgets.engine.fields import read_whole
-from rllab.widgets.engine.marks import Chip, bars, chart, chips
+from rllab.widgets.engine.marks import Chip, bars, chart, chips, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs
+from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs, written
 from rllab.widgets.pieces.known import Cut, first_look, small_tree
 from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.worlds import World
@@ -110,16 +110,29 @@ class ExactTreePanel(Panel):
         return (row("again", said, button("grow", "Read it again", self.grow_or_stop)),)
 
     def _strip(self) -> Component:
-        tokens = [self._name(token) for token in self.prefix]
+        moved = [self._advantage(at) for at in range(len(self.prefix))]
+        scale = max([0.1, *map(abs, moved)])
+        items = [
+            Chip(self._name(token), number=fixed(change, signed=True), tint=tint(change, scale))
+            for token, change in zip(self.prefix, moved, strict=True)
+        ]
         return chips(
             "strip",
-            "Tokens of the response; choosing one shows the state before it",
-            [Chip(token, name=f"token {at + 1}, {token}") for at, token in enumerate(tokens)],
+            "Tokens with their advantage; choosing one shows the state before it",
+            items,
             self.go_back_to,
+            quantity="A",
             prompt=[visible(self.world.policy.token_text(token)) for token in self.world.policy.encode(self.prompt)],
-            selected=len(tokens),
+            selected=len(items),
             next_name="the state that is shown",
         )
+
+    def _advantage(self, at: int) -> float:
+        """Return A of a token of the path as its bar says it."""
+        if self.tree is None:
+            return 0.0
+        value = self.tree.V(self.prefix[:at])
+        return written(written(float(self.tree.Q(self.prefix[:at])[self.prefix[at]])) - written(value))
 
     def _picture(self) -> Component:
         if self.tree is None:
@@ -283,6 +296,6 @@ class ExactTreePanel(Panel):
         reach, gap = fixed(best.J, signed=True), fixed(best.J - tree.J)
         divergence = f"{plain(beta)} \u00d7 {significant(tree.kl(best))} nats"
         return (
-            f" The best policy under this price of KL would reach {reach}: the gap of {gap} is "
-            f"\u03b2 KL(\u03c0\u2016\u03c0*) = {divergence}."
+            f" The best policy at this price of KL would reach {reach}: the gap of {gap} is that price "
+            f"times the KL from \u03c0 to it, {divergence}."
         )

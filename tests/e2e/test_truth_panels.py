@@ -131,8 +131,15 @@ def test_two_tokens_are_compared_with_the_same_dice(notebook: Notebook, value: L
     value.get_by_role("combobox", name="or", exact=True).select_option(label="happy")
     value.get_by_role("button", name="Compare").click()
     wait_until_idle(notebook, "value")
-    gap, error = notebook.value("(lambda d: (d.mean, d.standard_error))(value.sampled.what_if.difference)")
-    expect(value.locator(".reading")).to_contain_text(f"happy is better by {-gap:.2f} \u00b1 {error:.2f}")
+    error = notebook.value("value.sampled.what_if.difference.standard_error")
+    sad, happy = notebook.value("[round(one.mean, 2) for one in value.sampled.what_if.q]")
+    expect(value.locator(".reading")).to_contain_text(
+        f"\u201chappy\u201d is better by {happy - sad:.2f} \u00b1 {error:.2f}"
+    )
+    true_sad, true_happy = notebook.value("[value._tree().Q(())[one].item() for one in value.pair]")
+    expect(value.locator(".reading")).to_contain_text(
+        f"Exactly, the two are worth {written(true_sad).removeprefix('+')} and {written(true_happy).removeprefix('+')}."
+    )
     same = value.get_by_role("combobox", name="or", exact=True)
     same.select_option(label="sad")
     value.get_by_role("button", name="Compare").click()

@@ -204,8 +204,9 @@ def test_what_if_says_in_a_sentence_what_another_token_would_bring(world):
     gap = (tree.Q(())[happy] - tree.Q(())[sad]).item()
     assert abs(found.difference.mean - gap) <= 4.9 * found.difference.standard_error
     assert len(found.q[0].returns) == len(found.q[1].returns) == 200
-    assert found.sentence.startswith(f"After “{world.prompts[0]}”, happy brings {found.q[0].mean:.2f} ± ")
-    assert "happy is better by" in found.sentence
+    assert found.sentence.startswith(f"After “{world.prompts[0]}”, “happy” brings {found.q[0].mean:.2f} ± ")
+    size = round(found.q[0].mean, 2) - round(found.q[1].mean, 2)
+    assert f"“happy” is better by {size:.2f} ± " in found.sentence
     assert "more than chance explains" in found.sentence
     same = what_if(world, world.prompts[0], (3,), [sad, sad], samples=20)
     assert same.sentence.endswith("it makes no difference.")

@@ -12,7 +12,7 @@ from rllab.widgets import ExactTreePanel
 from tests.fakes import fake_policy
 from tests.patience import SOON
 from tests.truth.trees import tree_world
-from tests.widgets.panels import lines, numbers, sent, words
+from tests.widgets.panels import lines, numbers, sent, shown, words
 
 PREFIXES = [(), (3,), (3, 1), (1, 2, 5)]
 
@@ -63,6 +63,10 @@ def test_bars_table_picture_and_sentence_say_the_same(panel: ExactTreePanel, pre
     for item in panel.component("bars")["items"]:
         q, advantage = (span["text"].split()[1] for span in item["extra"])
         assert table[item["label"]] == (q, advantage)
+    for at, chip in enumerate(panel.component("strip")["items"]):
+        tree = exact(panel.world, panel.prompt)
+        expected = shown(shown(float(tree.Q(prefix[:at])[prefix[at]])) - shown(tree.V(prefix[:at])))
+        assert number(chip["n"]) == expected
     curves = lines(panel, "tree")
     tree = exact(panel.world, panel.prompt)
     assert curves["V of the state"] == [round(tree.V(prefix[:at]), 2) + 0.0 for at in range(len(prefix) + 1)]

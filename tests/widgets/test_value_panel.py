@@ -1,11 +1,12 @@
 """The value panel without a browser: three ways of V, the fan of a state, two tokens compared."""
 
+import copy
 import math
 import threading
 
 import pytest
 
-from rllab import LabError, Stepper, World, ZeroCritic
+from rllab import Critic, LabError, Stepper, World, ZeroCritic
 from rllab.estimates import what_if
 from rllab.estimates.fan import fan
 from rllab.truth import exact, monte_carlo
@@ -207,3 +208,10 @@ def test_what_an_older_policy_wrote_is_not_held_against_the_truth_of_now(world: 
     run(panel, "write")
     assert "stale" not in panel._components
     assert "V exact" in lines(panel, "values")
+
+
+def test_a_new_critic_is_said_to_have_learned_nothing_yet(micro: World) -> None:
+    model = copy.deepcopy(micro.critic.model)
+    new = Critic.beside(model, model)
+    assert "it has not learned yet" in words(ValuePanel(micro.replace(critic=new)))
+    assert "it has not learned yet" not in words(ValuePanel(micro))

@@ -96,7 +96,9 @@ class AdvantagePanel(Panel):
                     credit_picture(tokens, self.selected, exact=self._truth(self.group)),
                     comparison(self.group, shown=self.row),
                 ),
-                note("objective", f"r_t adds up to the {self.group.objective.describe()}."),
+                note(
+                    "objective", f"All r together are the {self.group.objective.describe().removeprefix('expected ')}."
+                ),
             ),
             reading=token_words(tokens, self.selected, gamma=self.gamma, lam=self.lam),
             badges=(*BADGE[self._kind], *(("exact",) if self._truth(self.group) else ())),

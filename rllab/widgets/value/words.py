@@ -55,6 +55,12 @@ class Known:
         ]
         return [*moved[:-1], math.nan] if self.over and moved else moved
 
+    @property
+    def untaught(self) -> bool:
+        """Tell whether the critic says 0 in every state, as a new one does."""
+        said = [one for one in self.learned if math.isfinite(one)]
+        return bool(said) and not any(said)
+
     def change(self, at: int) -> float:
         """Return by how much one token moved V; not a number where that is not known."""
         return self.changes[at] if self.changes else math.nan
@@ -99,7 +105,11 @@ def value_words(stepper: Stepper, known: Known, at: int) -> Words:
         parts.append(f"the truth is {fixed(known.exact[at], signed=True)}")
     said.append("; ".join(parts) if parts else "V is not known: this world has no critic. Press Sample V along it")
     said.append(". ")
-    return (*said, *_judgement(known, at))
+    return (
+        *said,
+        *_judgement(known, at),
+        *(("It says 0 everywhere: it has not learned yet.",) if known.untaught else ()),
+    )
 
 
 def fan_words(found: Fan, tree: Tree | None) -> Words:
