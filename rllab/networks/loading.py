@@ -28,7 +28,8 @@ def load_network(kind: Any, folder: Path, *, dtype: torch.dtype | Literal["auto"
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise LabError("model folder", str(folder), f"it cannot be read ({reason}); make it again") from error
+        remedy = "close other notebooks first" if "allocate memory" in str(error) else "make it again"
+        raise LabError("model folder", str(folder), f"it cannot be read ({reason}); {remedy}") from error
     model, report = loaded
     lacking = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report[name])
     if lacking:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from rllab.algorithms import ALGORITHMS
 from rllab.errors import LabError
@@ -153,6 +154,15 @@ def test_a_damaged_weight_file_is_a_sentence(tmp_path, monkeypatch):
     write_manifest(models)
     monkeypatch.setenv("RLLAB_DATA", str(tmp_path))
     with pytest.raises(LabError, match="cannot be read"):
+        load_world("micro")
+
+
+def test_want_of_memory_is_not_called_a_damaged_file(monkeypatch):
+    def full(*_args, **_settings):
+        raise RuntimeError("unable to mmap 1732960 bytes: Cannot allocate memory (12)")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(LabError, match=r"Cannot allocate memory \(12\)\); close other notebooks first"):
         load_world("micro")
 
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import torch
 
 from rllab.jobs import jobs
 from rllab.widgets.engine.cells import Cell, Registry
@@ -59,6 +60,28 @@ def test_any_other_error_names_its_place_and_keeps_the_traceback(panel: DemoPane
     assert "RuntimeError: <img src=x onerror=alert(1)>" in shown
     assert "_crash" in panel.last_traceback
     assert panel.count == 0
+
+
+class Hungry(Panel):
+    """A panel that wants more memory than there is."""
+
+    title = "Hungry"
+
+    def view(self) -> View:
+        return View(body=(button("much", "Much", self.much), button("thread", "Thread", self.thread)))
+
+    def much(self) -> None:
+        torch.empty(2**62, dtype=torch.uint8)
+
+    def thread(self) -> None:
+        raise RuntimeError("can't start new thread")  # what Python says when the stack of one finds no room
+
+
+@pytest.mark.parametrize(("key", "name"), [("much", "Much"), ("thread", "Thread")])
+def test_want_of_memory_is_told_as_such(key: str, name: str) -> None:
+    panel = Hungry()
+    panel.press(key)
+    assert panel.alert.startswith(f"There is not enough memory for \u201c{name}\u201d: close other notebooks")
 
 
 @pytest.mark.parametrize("value", ["abc", "", "nan", "inf", "-1", "0"])

@@ -43,6 +43,7 @@ from rllab.widgets.engine.wire import Json, flatten, wire
 
 INPUTS = ("text", "select", "slider", "radios")  # kinds of components that a field of a setting can be
 ALERT_LIMIT = 500  # characters: some libraries put a whole manual into an error
+MEMORY = ("allocate memory", "start new thread")  # how libraries, and Python, say that none is left
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,9 @@ class Panel(anywidget.AnyWidget):
         self.last_traceback = trace
         if isinstance(error, LabError):
             self.alert = error.naming(self._called(error.field))
+        elif isinstance(error, MemoryError) or any(sign in str(error) for sign in MEMORY):
+            close = "close other notebooks (Kernel \u2192 Shut Down All Kernels), or ask for less"
+            self.alert = f"There is not enough memory for \u201c{what}\u201d: {close}."
         else:
             words = f"Something went wrong in \u201c{what}\u201d: {type(error).__name__}: {error}"
             self.alert = clean(words, limit=ALERT_LIMIT)
