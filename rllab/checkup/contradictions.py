@@ -20,37 +20,35 @@ def ratio_moved_early(curves: Curves) -> Finding | None:
         drift, ratio = record.metrics["policy/approxkl_first"], record.metrics["val/ratio_first"]
         return drift > 1e-7 or abs(ratio - 1) > 1e-4 or record.metrics["policy/clipfrac_first"] > 0
 
-    since = curves.first_update(shows)
-    if since is None:
+    record = curves.first(shows)
+    if record is None:
         return None
-    record = next(one for one in curves.history if one.index == since)
     return Finding(
         "ratio is not 1 on the first epoch",
         "ill",
-        f"In update {since}, before any step, the mean ratio was {record.metrics['val/ratio_first']:.4f}, and "
+        f"In update {record.index}, before any step, the mean ratio was {record.metrics['val/ratio_first']:.4f}, and "
         f"{record.metrics['policy/approxkl_first']:.2g} nats per token lay between two readings of the same text.",
         "The log-probs kept from the rollout and those of the update come from two different computations: "
         "dropout is on in one of them, their temperatures differ, or they were taken at different weights.",
         ("huggingface/trl #4159", "huggingface/trl #744", "huggingface/trl #3234", "reef #536"),
-        since,
+        record.index,
     )
 
 
 def value_moved_early(curves: Curves) -> Finding | None:
     """On the first epoch the critic says what it said at the rollout."""
-    since = curves.first_update(lambda record: record.metrics["val/value_shift_first"] > 1e-4)
-    if since is None:
+    record = curves.first(lambda one: one.metrics["val/value_shift_first"] > 1e-4)
+    if record is None:
         return None
-    record = next(one for one in curves.history if one.index == since)
     return Finding(
         "values at the rollout are not the critic's",
         "ill",
-        f"In update {since}, before any step, V differed by {record.metrics['val/value_shift_first']:.3g} per state "
-        "from what was written down for the same states.",
+        f"In update {record.index}, before any step, V differed by {record.metrics['val/value_shift_first']:.3g} per "
+        "state from what was written down for the same states.",
         "The values in the batch belong to other states or to another critic. The usual cause is a shift by one: "
         "V(s_t) has to be read before token t is.",
         ("huggingface/trl #44", "verl #1758", "openai/spinningup #50", "huggingface/trl #202"),
-        since,
+        record.index,
     )
 
 
@@ -169,8 +167,8 @@ def weights_not_whitened(curves: Curves) -> Finding | None:
         mean, spread = record.metrics["policy/weights_mean"], record.metrics["policy/weights_std"]
         return bool(record.config["whiten"]) and spread > 0 and (abs(mean) > 1e-3 or abs(spread - 1) > 1e-2)
 
-    since = curves.first_update(shows)
-    if since is None:
+    first = curves.first(shows)
+    if first is None:
         return None
     record = next(one for one in reversed(curves.history) if shows(one))
     return Finding(
@@ -180,7 +178,7 @@ def weights_not_whitened(curves: Curves) -> Finding | None:
         f"deviation {record.metrics['policy/weights_std']:.3f} over the trained tokens, instead of 0 and 1.",
         "Mean and deviation were taken over something else as well, usually the padding after short responses.",
         ("ROLL #475", "slime #1369"),
-        since,
+        first.index,
     )
 
 
@@ -190,18 +188,18 @@ def untrained_tokens(curves: Curves) -> Finding | None:
     def shows(record: UpdateRecord) -> bool:
         return record.config["truncation"] != "mask" and record.metrics["policy/trained_share"] < 1 - 1e-9
 
-    since = curves.first_update(shows)
-    if since is None:
+    first = curves.first(shows)
+    if first is None:
         return None
-    share = next(one for one in curves.history if one.index == since).metrics["policy/trained_share"]
     return Finding(
         "some tokens are never trained",
         "ill",
-        f"Only {share:.1%} of the response tokens carry gradient, and no setting says so.",
+        f"Only {first.metrics['policy/trained_share']:.1%} of the response tokens carry gradient, and no setting says "
+        "so.",
         "If the end token is among the left out, the policy never learns when to stop. Usually the end token shares "
         "its id with padding and was masked with it: masks have to come from lengths.",
         ("huggingface/trl #976", "huggingface/trl #1623", "huggingface/trl #3091", "huggingface/transformers #22794"),
-        since,
+        first.index,
     )
 
 

@@ -44,9 +44,9 @@ class Curves:
         """Return all values that a setting has had."""
         return {record.config[name] for record in self.history}
 
-    def first_update(self, shows: Callable[[UpdateRecord], bool]) -> int | None:
-        """Return the number of the first update that shows something, None where none does."""
-        return next((record.index for record in self.history if shows(record)), None)
+    def first(self, shows: Callable[[UpdateRecord], bool]) -> UpdateRecord | None:
+        """Return the first update that shows something, None where none does."""
+        return next((record for record in self.history if shows(record)), None)
 
 
 def start(values: Sequence[float], share: float = 0.2) -> list[float]:

@@ -152,8 +152,8 @@ def loss_near_zero(curves: Curves) -> Finding | None:
 
 def negative_estimate(curves: Curves) -> Finding | None:
     """A sampled KL below 0 is noise as long as the exact one is not."""
-    since = curves.first_update(lambda one: one.metrics["objective/kl"] < 0 <= one.metrics["objective/kl_exact"])
-    if since is None or curves.asked("kl_estimator") != "k1" or narrow_sampling(curves) is not None:
+    first = curves.first(lambda one: one.metrics["objective/kl"] < 0 <= one.metrics["objective/kl_exact"])
+    if first is None or curves.asked("kl_estimator") != "k1" or narrow_sampling(curves) is not None:
         return None  # where the texts are no fair sample, that is the reason, and no noise
     record = next(one for one in reversed(curves.history) if one.metrics["objective/kl"] < 0)
     return Finding(
@@ -164,7 +164,7 @@ def negative_estimate(curves: Curves) -> Finding | None:
         "k1 is the mean of log π − log π_ref over the sampled tokens; each term may have any sign. It is fair on "
         "average as long as the tokens are a fair sample of the policy.",
         ("huggingface/trl #925", "huggingface/trl #1017", "huggingface/trl #1161", "hiyouga/LlamaFactory #664"),
-        since,
+        first.index,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rllab.experiments import x19
+from rllab.plots.line_chart import Axes, Line, line_chart
 from rllab.plots.picture import Picture
-from rllab.plots.xy import Axis, Series, lines
 
 ROLES = ("value", "policy", "reward")
 NEAR = 0.04  # a share this close to the ceiling has come to it
@@ -20,9 +20,10 @@ def accuracy_by_pairs(result: x19.Result) -> Picture:
     for noise, role in zip(x19.NOISES, ROLES, strict=True):
         shares = [100 * result.mean(noise, pairs)[0] for pairs in result.pairs]
         ceiling = 100 * result.mean(noise, result.pairs[-1])[1]
-        series.append(Series(f"noise {noise:g}", result.pairs, shares, role))
-        series.append(Series("", [result.pairs[0], result.pairs[-1]], [ceiling] * 2, role, dash="dot", mode="lines"))
-    drawn = lines(series, x=Axis("labelled pairs", log=True, stops=result.pairs), y=Axis("fresh labels foreseen (%)"))
+        series.append(Line(f"noise {noise:g}", result.pairs, shares, role, mode="lines+markers"))
+        series.append(Line("", [result.pairs[0], result.pairs[-1]], [ceiling] * 2, role, "dot"))
+    axes = Axes("labelled pairs", "fresh labels foreseen (%)", log_x=True, ticks=result.pairs)
+    drawn = line_chart(series, axes)
     accuracy, ceiling, gold = result.mean(x19.NOISES[-1], result.pairs[-1])
     words = (
         f"Noise {x19.NOISES[-1]:g}, {result.pairs[-1]:,} pairs: {accuracy:.0%} of fresh labels foreseen; the ceiling "

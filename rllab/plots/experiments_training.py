@@ -9,14 +9,14 @@ import statistics
 from collections.abc import Sequence
 
 from rllab.experiments import x11, x12, x14, x15, x17, x18
-from rllab.plots.line_chart import log_axis
+from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart, log_axis
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
 from rllab.plots.theme import colour, figure
-from rllab.plots.xy import HEIGHT, Axis, Series, lines
 
 LOWEST = -1.0  # explained variance below which a line is told and not drawn: it would flatten the others
 FIVE = ("policy", "value", "reward", "down", "kl")  # colours of lines that have no meaning of their own
+DOTTED = "lines+markers"  # where every point was measured
 SHORT = {x11.GRPO: "GRPO", x11.DAPO: "DAPO", x11.DR_GRPO: "Dr. GRPO"}
 WALKED = {"paper, epsilon 0.2": "PPO's clip", "course, epsilon 0.2": "course's clip", "no clip": "no clip"}
 
@@ -33,8 +33,8 @@ def length_bias(result: x11.Result, groups: int = 1) -> Picture:
         for path, dash in (("wrong", "solid"), ("right", "dot")):
             means = [statistics.fmean(column) for column in zip(*(getattr(run, path) for run in runs), strict=True)]
             ends[arm.name, path] = means[-1]
-            series.append(Series(f"{SHORT[arm.name]}, {path}", updates, means, role, dash=dash, mode="lines"))
-    drawn = lines(series, x=Axis("update"), y=Axis("mean length, tokens (log)", log=True))
+            series.append(Line(f"{SHORT[arm.name]}, {path}", updates, means, role, dash))
+    drawn = line_chart(series, Axes("update", "mean length, tokens (log)", log_y=True))
     last = x11.MARK * (len(result.of(x11.GRPO, groups)[0].wrong) - 1)
     words = (
         f"All start at {x11.START:g} tokens. After {last} updates GRPO's wrong answers have "
@@ -52,8 +52,11 @@ def weight_of_prompts(result: x11.Result) -> Picture:
     half = next(one for one in result.pushes if one.solved == 1 / 2)
     scaled = [one.scaled / half.scaled for one in result.pushes]
     plain = [one.plain / half.plain for one in result.pushes]
-    series = [Series("divided by the spread", solved, scaled, "down"), Series("not divided", solved, plain, "policy")]
-    drawn = lines(series, x=Axis("share of right answers"), y=Axis("pull, 1 where half are right"))
+    series = [
+        Line("divided by the spread", solved, scaled, "down", mode=DOTTED),
+        Line("not divided", solved, plain, "policy", mode=DOTTED),
+    ]
+    drawn = line_chart(series, Axes("share of right answers", "pull, 1 where half are right"))
     words = (
         f"A prompt that is solved once in 32 pulls {fixed(plain[0])} as hard as one solved half the time; divided by "
         f"the group's spread it pulls {fixed(scaled[0])} as hard, {fixed(scaled[0] / plain[0], 1)} times as much."
@@ -67,8 +70,8 @@ def entropy_by_bonus(result: x12.Result, bonuses: Sequence[float] = (0.0, 0.1, 0
     for bonus, role in zip(bonuses, FIVE, strict=False):
         curve = result.arm(bonus).entropy
         updates = [x12.MARK * place for place in range(len(curve))]
-        series.append(Series(f"bonus {bonus:g}", updates, curve, role, mode="lines"))
-    drawn = lines(series, x=Axis("update"), y=Axis("entropy (nats)"))
+        series.append(Line(f"bonus {bonus:g}", updates, curve, role))
+    drawn = line_chart(series, Axes("update", "entropy (nats)"))
     plain, best = result.arm(0.0), max(result.arms, key=lambda arm: arm.found)
     words = (
         f"With no bonus the entropy falls from {fixed(plain.entropy[0])} to {fixed(plain.entropy[-1])} nats and "
@@ -81,8 +84,8 @@ def found_by_bonus(result: x12.Result) -> Picture:
     """Draw how many seeds found the best answer over the bonus; the outcome is the bonus that is best."""
     bonuses, found = [arm.bonus for arm in result.arms], [100 * arm.found for arm in result.arms]
     best = found.index(max(found))
-    x, y = Axis("entropy bonus (reward per nat)", stops=bonuses), Axis("seeds that found the best answer (%)")
-    drawn = lines([Series("found", bonuses, found, "policy", ring=best)], x=x, y=y)
+    axes = Axes("entropy bonus (reward per nat)", "seeds that found the best answer (%)", ticks=bonuses)
+    drawn = line_chart(_pointed_at(Line("found", bonuses, found, "policy", mode=DOTTED), best), axes)
     words = (
         f"A bonus of {bonuses[best]:g} finds the best answer on {found[best]:.0f}% of the seeds; without one it is "
         f"{found[0]:.0f}%, and with {bonuses[-1]:g}, which pays more for trying than for finding, {found[-1]:.0f}%."
@@ -101,8 +104,8 @@ def step_size(result: x14.Result) -> Picture:
         means = [statistics.fmean(column) for column in zip(*(walk.kl for walk in walks), strict=True)]
         ends.append(means[-1])
         least.append(min(walk.least_ratio for walk in walks))
-        series.append(Series(name, [x14.MARK * (place + 1) for place in range(len(means))], means, role, mode="lines"))
-    drawn = lines(series, x=Axis("epoch on the same batch"), y=Axis("KL(new ‖ old) (nats, log)", log=True))
+        series.append(Line(name, [x14.MARK * (place + 1) for place in range(len(means))], means, role))
+    drawn = line_chart(series, Axes("epoch on the same batch", "KL(new ‖ old) (nats, log)", log_y=True))
     words = (
         f"After {x14.EPOCHS} epochs PPO's clip has let the policy go {fixed(ends[0], 3)} nats from where it was, the "
         f"course's {fixed(ends[1])} and none {fixed(ends[2])}. Its smallest ratio is {fixed(least[0])}, the course's "
@@ -117,10 +120,10 @@ def clip_corners(result: x14.Result, advantage: float = 1.0) -> Picture:
     corners = [one for one in result.corners if one.advantage == advantage]
     ratios = [one.ratio for one in corners]
     series = [
-        Series("PPO's clip", ratios, [one.paper for one in corners], "policy"),
-        Series("course's clip", ratios, [one.course for one in corners], "reward", dash="dash"),
+        Line("PPO's clip", ratios, [one.paper for one in corners], "policy", mode=DOTTED),
+        Line("course's clip", ratios, [one.course for one in corners], "reward", "dash", mode=DOTTED),
     ]
-    drawn = lines(series, x=Axis("ratio ρ", stops=(0.5, 0.8, 1, 1.2, 1.5)), y=Axis("slope of the surrogate"))
+    drawn = line_chart(series, Axes("ratio ρ", "slope of the surrogate", ticks=(0.5, 0.8, 1, 1.2, 1.5)))
     silent = ", ".join(f"{one.ratio:g}" for one in corners if one.paper == 0)
     theirs = ", ".join(f"{one.ratio:g}" for one in corners if one.course == 0)
     which = "good" if advantage > 0 else "bad"
@@ -154,10 +157,10 @@ def entropy_slope(result: x15.Result) -> Picture:
     """Draw how fast the entropy grows with the temperature: measured, and by Var(z) / tau^3."""
     taus = [one.tau for one in result.slopes]
     series = [
-        Series("measured", taus, [one.measured for one in result.slopes], "policy", mode="markers"),
-        Series("Var(z) / τ³", taus, [one.law for one in result.slopes], "ink", mode="lines"),
+        Line("measured", taus, [one.measured for one in result.slopes], "policy", mode="markers"),
+        Line("Var(z) / τ³", taus, [one.law for one in result.slopes], "ink"),
     ]
-    drawn = lines(series, x=Axis("temperature τ"), y=Axis("dH/dτ (nats)"))
+    drawn = line_chart(series, Axes("temperature τ", "dH/dτ (nats)"))
     one = next(one for one in result.slopes if one.tau == 1.0)
     off = max(abs(each.measured / each.law - 1) for each in result.slopes)
     words = (
@@ -173,13 +176,11 @@ def passes_by_temperature(result: x15.Result, seed: int = 0) -> Picture:
     The outcome tells which way the best temperature moves with k: up, same or down.
     """
     shown = [one for one in result.passes if one.seed == seed]
-    series = [
-        Series(
-            f"pass@{one.tries}", x15.TAUS, [100 * share for share in one.solved], role, ring=x15.TAUS.index(one.best)
-        )
-        for one, role in zip(shown, FIVE, strict=True)
-    ]
-    drawn = lines(series, x=Axis("temperature τ"), y=Axis("tasks solved (%)"))
+    series = []
+    for one, role in zip(shown, FIVE, strict=True):
+        solved = Line(f"pass@{one.tries}", x15.TAUS, [100 * share for share in one.solved], role, mode=DOTTED)
+        series += _pointed_at(solved, x15.TAUS.index(one.best))
+    drawn = line_chart(series, Axes("temperature τ", "tasks solved (%)"))
     said = ", ".join(f"{one.best:g} for {one.tries}" for one in shown)
     words = (
         f"The best temperature by number of tries: {said} (large dots). A spread pays when only one try has to be "
@@ -219,9 +220,8 @@ def explained_by_position(result: x17.Result) -> Picture:
         means = [statistics.fmean(column) for column in zip(*(one.explained for one in own), strict=True)]
         overall.append(statistics.fmean(one.overall for one in own))
         if min(means) > LOWEST:
-            series.append(Series(arm, quarters, means, role))
-    x = Axis("quarter of the text", stops=quarters)
-    drawn = lines(series, x=x, y=Axis("explained variance, fresh texts"))
+            series.append(Line(arm, quarters, means, role, mode=DOTTED))
+    drawn = line_chart(series, Axes("quarter of the text", "explained variance, fresh texts", ticks=quarters))
     first, last = series[0].y[0], max(series[0].y)
     below = "" if len(series) == len(x17.ARMS) else " (too low for this picture)"
     words = (
@@ -259,3 +259,8 @@ def details_left_out(result: x18.Result) -> Picture:
     seeds = len(result.of(x18.SWITCHES[0].name))
     words = f"Mean of {seeds} seeds; each number moves the same way on every one of them when its detail is left out."
     return Picture(drawn, words, "six details, with and without")
+
+
+def _pointed_at(line: Line, place: int) -> list[Line]:
+    """Return a line with a large dot at one of its points."""
+    return [line, Line("", [line.x[place]], [line.y[place]], line.role, mode="markers", size=12)]

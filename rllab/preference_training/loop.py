@@ -15,7 +15,8 @@ from torch import Tensor
 from rllab.config import check_count
 from rllab.errors import LabError, Stopped
 from rllab.evaluation import slices
-from rllab.generation import Progress
+from rllab.generation import Progress, generate
+from rllab.metrics import sample_rows
 from rllab.preferences import Pair, PairBatch, tokenize_pairs
 from rllab.records import Sequences, UpdateRecord
 from rllab.stages import derived_seed
@@ -133,3 +134,52 @@ class PairLoop:
 
     def _tokens(self, pairs: Sequence[Pair]) -> PairBatch:
         return tokenize_pairs(self.world.policy, pairs, limit=self.world.max_new_tokens)
+
+
+class PairRun:
+    """What everyone who learns from pairs does in the same way (a Run); a subclass says what it learns."""
+
+    world: World
+    _loop: PairLoop
+
+    @property
+    def history(self) -> list[UpdateRecord]:
+        """Return the updates done."""
+        return self._loop.history
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Return the pairs that are learned from."""
+        return self._loop.pairs
+
+    @property
+    def held_out(self) -> list[Pair]:
+        """Return the pairs that are only measured."""
+        return self._loop.held_out
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Return the number of updates that see every pair once."""
+        return self._loop.updates_per_epoch
+
+    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+        """Take one step on the next batch of pairs, and return its metrics."""
+        return self._loop.update(stop=stop)
+
+    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+        """Do n updates, fewer if `stop` is set."""
+        self._loop.run(n, stop=stop, progress=progress)
+
+    def evaluate(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+        """Measure the same numbers on the pairs that were held out."""
+        return self._loop.evaluate(stop=stop)
+
+    def samples(self, prompts: Sequence[str], seed: int) -> list[dict[str, Any]]:
+        """Write one response to each prompt with the policy as it is now, scored by the reward as it is now."""
+        sequences = generate(self.world.policy, prompts, max_new_tokens=self.world.max_new_tokens, seed=seed)
+        return sample_rows(self._judged, sequences, count=len(prompts))
+
+    @property
+    def _judged(self) -> World:
+        """Return the world whose reward scores the samples."""
+        return self.world

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from rllab.config import Timing, check_number
-from rllab.generation import Progress, generate
 from rllab.maths.divergence import entropy, selected_logprobs
 from rllab.maths.losses import dpo_loss
 from rllab.maths.masking import masked_sum
-from rllab.metrics import sample_rows
 from rllab.policy import Policy, choose_trainable
-from rllab.preference_training.loop import Lesson, Measure, PairLoop, one_each
+from rllab.preference_training.loop import Lesson, Measure, PairLoop, PairRun, one_each
 from rllab.preferences import Pair, PairBatch
-from rllab.records import Scores, Sequences, UpdateRecord
+from rllab.records import Scores, Sequences
 from rllab.reward import pay
 from rllab.worlds.world import World
 
@@ -72,7 +68,7 @@ class ImplicitReward:
         return torch.where(sequences.response_mask, self.beta * gain.cumsum(dim=1), 0.0)
 
 
-class PreferenceTrainer:
+class PreferenceTrainer(PairRun):
     """A policy being trained on pairs (a Run): one update is one batch of pairs, and one epoch is all of them.
 
     `world` is the trainer's own, with a copy of the policy that learns; the reference stays the world's.
@@ -106,36 +102,9 @@ class PreferenceTrainer:
         self._loop.add(pairs)
 
     @property
-    def history(self) -> list[UpdateRecord]:
-        """Return the updates done."""
-        return self._loop.history
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """Return the number of updates that see every pair once."""
-        return self._loop.updates_per_epoch
-
-    @property
     def reward(self) -> ImplicitReward:
         """Return the reward that the policy, as it is now, is the optimum of."""
         return _implicit(self.world, self.config)
-
-    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
-        """Take one step on the next batch of pairs, and return its metrics."""
-        return self._loop.update(stop=stop)
-
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
-        """Do n updates, fewer if `stop` is set."""
-        self._loop.run(n, stop=stop, progress=progress)
-
-    def evaluate(self, *, stop: threading.Event | None = None) -> dict[str, float]:
-        """Measure the same numbers on the pairs that were held out."""
-        return self._loop.evaluate(stop=stop)
-
-    def samples(self, prompts: Sequence[str], seed: int) -> list[dict[str, Any]]:
-        """Write one response to each prompt with the policy as it is now, and score it."""
-        sequences = generate(self.world.policy, prompts, max_new_tokens=self.world.max_new_tokens, seed=seed)
-        return sample_rows(self.world, sequences, count=len(prompts))
 
     def _step(self) -> None:
         """Clip the gradient and take one step."""

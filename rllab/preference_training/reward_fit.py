@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -15,13 +14,12 @@ from torch import Tensor
 from rllab.config import check_count, check_number, is_whole
 from rllab.errors import LabError
 from rllab.evaluation import slices
-from rllab.generation import Progress, generate
+from rllab.generation import generate
 from rllab.maths.losses import bradley_terry_loss
-from rllab.metrics import sample_rows
 from rllab.networks.forward import copy_sharing_frozen, end_features, state_scalars
-from rllab.preference_training.loop import Lesson, PairLoop
+from rllab.preference_training.loop import Lesson, PairLoop, PairRun
 from rllab.preferences import Pair, PairBatch
-from rllab.records import Sequences, UpdateRecord, without_padding
+from rllab.records import Sequences, without_padding
 from rllab.reward import RewardModel
 from rllab.stages import derived_seed
 from rllab.value import Critic
@@ -56,7 +54,7 @@ class FitConfig:
             raise LabError("trainable", self.trainable, "choose one of auto, all, head")
 
 
-class RewardFit:
+class RewardFit(PairRun):
     """A reward model being fitted (a Run): one update is one batch of pairs, and one epoch is all of them.
 
     The network starts as the policy's trunk with a zero head, so every pair starts at the loss ln 2. `add` new
@@ -84,26 +82,6 @@ class RewardFit:
         self._loop.add(pairs)
 
     @property
-    def history(self) -> list[UpdateRecord]:
-        """Return the updates done."""
-        return self._loop.history
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """Return the pairs that are learned from."""
-        return self._loop.pairs
-
-    @property
-    def held_out(self) -> list[Pair]:
-        """Return the pairs that are only measured."""
-        return self._loop.held_out
-
-    @property
-    def updates_per_epoch(self) -> int:
-        """Return the number of updates that see every pair once."""
-        return self._loop.updates_per_epoch
-
-    @property
     def reward(self) -> RewardModel:
         """Return the model as it is now, with its zero and unit."""
         shift, scale = self._unit()
@@ -113,22 +91,9 @@ class RewardFit:
         """Learn from new labels too, from where the fit is; the same share of them is held out."""
         self._loop.add(pairs)
 
-    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
-        """Take one step on the next batch of pairs, and return its metrics."""
-        return self._loop.update(stop=stop)
-
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
-        """Do n updates, fewer if `stop` is set."""
-        self._loop.run(n, stop=stop, progress=progress)
-
-    def evaluate(self, *, stop: threading.Event | None = None) -> dict[str, float]:
-        """Measure loss, accuracy and margin on the pairs that were held out."""
-        return self._loop.evaluate(stop=stop)
-
-    def samples(self, prompts: Sequence[str], seed: int) -> list[dict[str, Any]]:
-        """Write one response to each prompt with the world's policy, scored by the model as it is now."""
-        sequences = generate(self.world.policy, prompts, max_new_tokens=self.world.max_new_tokens, seed=seed)
-        return sample_rows(self.world.replace(reward=self.reward), sequences, count=len(prompts))
+    @property
+    def _judged(self) -> World:
+        return self.world.replace(reward=self.reward)
 
     def _measure(self, batch: PairBatch) -> dict[str, Tensor]:
         """Return the loss of each pair, and whether and by how much the preferred response scores higher."""
