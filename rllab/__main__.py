@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -145,10 +148,22 @@ def main(arguments: list[str] | None = None) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed; run: python lab.py setup", file=sys.stderr)
+        return BAD_INPUT
     except (KeyboardInterrupt, Stopped):
         print("Stopped; what was begun is discarded.", file=sys.stderr)
         return INTERRUPTED
 
 
+def installed_python() -> str | None:
+    """Return the Python into which `lab.py` installed, where this one lacks the packages; else None."""
+    python = (
+        Path(__file__).resolve().parent.parent / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    )
+    return None if importlib.util.find_spec("torch") or not python.exists() else str(python)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    other = installed_python()
+    sys.exit(subprocess.call([other, "-m", "rllab", *sys.argv[1:]]) if other else main())  # noqa: S603 - our own words

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+import lab
 from rllab import __main__ as command_line
 from rllab import doctor
 from rllab.errors import LabError, Stopped
@@ -35,6 +37,24 @@ def test_the_command_line_never_loads_widgets() -> None:
     code = "import sys, rllab.__main__, rllab.doctor; list(rllab.doctor.examine()); print('ipywidgets' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_python_without_packages_hands_over_or_says_so(root: Path, tmp_path: Path, *, installed: bool) -> None:
+    """README's `python -m rllab train ...` is typed with the system's Python, and the packages are in .venv."""
+    shutil.copytree(root / "rllab", tmp_path / "rllab", ignore=shutil.ignore_patterns("__pycache__"))
+    if installed:
+        python = tmp_path / lab.venv_python().relative_to(root)
+        python.parent.mkdir(parents=True)
+        python.write_text("#!/bin/sh\necho handed over: $@\n", "utf-8")
+        python.chmod(0o755)
+    bare = [sys.executable, "-S", "-m", "rllab", "fetch", "smollm2"]
+    done = subprocess.run(bare, cwd=tmp_path, env={"PATH": ""}, check=False, capture_output=True, text=True)
+    if installed:
+        assert done.stdout == "handed over: -m rllab fetch smollm2\n"
+    else:
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert "is not installed; run: python lab.py setup" in done.stderr
 
 
 @pytest.mark.parametrize("version", [None, "2.9.1"])
