@@ -56,11 +56,9 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse any value that has no meaning, in a sentence."""
-        for name in CHOICES:
-            _check_choice(name, getattr(self, name))
-        for name, (low, high, open_low) in RANGES.items():
+        for name in (*CHOICES, *RANGES):
             if not (name in OPTIONAL and getattr(self, name) is None):
-                check_number(name, getattr(self, name), low=low, high=high, open_low=open_low)
+                check_setting(name, getattr(self, name))
         for name in SWITCHES:
             _check_switch(name, getattr(self, name))
         for name in COUNTS:
@@ -118,9 +116,12 @@ SWITCHES = ("whiten", "scale_by_std")
 COUNTS = ("kl_horizon", "samples_per_prompt", "batch_size", "micro_batch_size", "epochs", "max_new_tokens")
 
 
-def _check_choice(name: str, value: object) -> None:
-    """Refuse what is none of the choices, and name them."""
-    if value not in CHOICES[name]:
+def check_setting(name: str, value: object) -> None:
+    """Refuse what is none of a setting's choices, and name them, or lies outside its range."""
+    if name in RANGES:
+        low, high, open_low = RANGES[name]
+        check_number(name, value, low=low, high=high, open_low=open_low)
+    elif value not in CHOICES[name]:
         raise LabError(name, value, f"choose one of {', '.join(CHOICES[name])}")
 
 
@@ -145,6 +146,11 @@ def check_count(name: str, value: object) -> None:
         raise LabError(name, value, "it counts things, so give a whole number of at least 1")
 
 
-def is_whole(value: object, *, low: int = 0, high: float = math.inf) -> bool:
+def is_text(value: object) -> bool:
+    """Tell whether something is text."""
+    return isinstance(value, str)
+
+
+def is_whole(value: object, *, low: float = 0, high: float = math.inf) -> bool:
     """Tell whether something is a whole number from low to high; True and 1.0 are none."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

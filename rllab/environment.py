@@ -54,6 +54,8 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin with one of the world's prompts: by chance, or `options={"prompt": ...}`."""
         super().reset(seed=seed)
+        if unknown := sorted(set(options or {}) - {"prompt"}):
+            raise LabError("options", unknown[0], "there is the option prompt alone")
         asked = (options or {}).get("prompt")
         if asked is not None and asked not in self._prompts:
             raise LabError("prompt", asked, f"this world's prompts are near {nearest(str(asked), self._prompts)}")
@@ -63,11 +65,12 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Append one token."""
-        token, policy = int(action), self.world.policy
+        policy = self.world.policy
+        if not self.action_space.contains(action):
+            raise LabError("action", action, f"this vocabulary has the ids 0 to {policy.vocabulary - 1}")
+        token = int(action)
         if self._over:
             raise LabError("step", token, "the episode is over; reset first")
-        if not 0 <= token < policy.vocabulary:
-            raise LabError("action", token, f"this vocabulary has the ids 0 to {policy.vocabulary - 1}")
         logprob, ref_logprob = (self._logprob(decoder, token) for decoder in self._decoders)
         self.response = (*self.response, token)
         terminated, truncated = token == policy.eos_id, token != policy.eos_id and len(self.response) >= self.horizon

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rllab.config import Config, PrefixPay, Timing
-from rllab.records import Scores
+from rllab.config import Config, PrefixPay, Timing, check_setting
+from rllab.maths.masking import fill
+from rllab.records import Scores, check_rows
 from rllab.reward import Reward, pay, payment_places
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rllab.records import Sequences
 
 Kind = Literal["exact", "monte-carlo", "learned"]
+SETTINGS = ("kl_coef", "gamma", "timing", "temperature", "prefix_pay", "missing_eos_penalty")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +48,24 @@ class Objective:
             missing_eos_penalty=config.missing_eos_penalty,
         )
 
+    def __post_init__(self) -> None:
+        """Refuse any value that has no meaning, in a sentence."""
+        for name in SETTINGS:
+            check_setting(name, getattr(self, name))
+
     def score(self, sequences: Sequences) -> Scores:
-        """Score rows and lay out what is paid at each token, the penalty for a missing end included."""
+        """Score rows and lay out what is paid at each token, the penalty for a missing end included.
+
+        Whoever asks, for a run or for the truth, is spared numbers on padding and numbers that are none.
+        """
         scores = self.reward.score(sequences, timing=self.timing)
-        per_token, total = scores.per_token, scores.total
+        total, per_token = scores.total, fill(scores.per_token, sequences.response_mask, name="per_token")
         if self.prefix_pay == "level":
             prefix_scores = self.reward.prefix_scores(sequences)
             per_token = pay(prefix_scores, sequences, timing=self.timing, prefix_pay="level")
             total = per_token.sum(dim=1)
+        for numbers in (total, per_token):
+            check_rows(f"reward {self.reward.name}", numbers, sequences, remedy="return finite numbers")
         if self.missing_eos_penalty == 0.0:
             return Scores(total, scores.parts, per_token)
         penalty = -self.missing_eos_penalty * (~sequences.ended).to(total.dtype)  # (B,)
@@ -66,8 +78,7 @@ class Objective:
             return f"the reward is {other.reward.name}, not {self.reward.name}"
         if self.kl_coef and other.kl_coef and self.reference.weights is not other.reference.weights:
             return "the reference is another policy"
-        names = ("kl_coef", "gamma", "timing", "temperature", "prefix_pay", "missing_eos_penalty")
-        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in SETTINGS)
         return next((f"{name} is {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs), "")
 
     def describe(self) -> str:

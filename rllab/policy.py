@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rllab.config import is_text
 from rllab.errors import LabError, nearest
 from rllab.networks.forward import action_logits, copy_sharing_frozen, without_dropout
 
@@ -88,7 +89,7 @@ class Policy:
 
     def encode(self, prompt: str) -> list[int]:
         """Turn a prompt into token ids, in the model's chat form if it has one."""
-        if not prompt.strip():
+        if not is_text(prompt) or not prompt.strip():
             raise LabError("prompt", prompt, "write at least one word")
         if self.is_word_level:
             self._check_words(prompt, field="prompt")

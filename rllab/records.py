@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
+import torch
 from torch import Tensor
 
 from rllab.errors import LabError
@@ -72,6 +73,16 @@ class Sequences:
         """Return the response token ids of one row, end token included, padding left out."""
         ids: list[int] = self.response_tokens[row][self.response_mask[row]].tolist()
         return ids
+
+
+def check_rows(name: str, numbers: Tensor, rows: Sequences, *, remedy: str, first: int = 0) -> None:
+    """Refuse numbers, one or more to a row, of which some are none, and show the row; `first` is where rows begin."""
+    flat = numbers.detach().reshape(len(rows), -1)  # (B, ...)
+    wrong = (~torch.isfinite(flat)).nonzero()
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        said = f"it belongs to row {first + row}, {rows.responses[row][:60]!r}; {remedy}"
+        raise LabError(name, flat[row, column].item(), said)
 
 
 @dataclass(frozen=True, eq=False)

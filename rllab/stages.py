@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +23,7 @@ from rllab.maths.divergence import entropy, kl_k1, kl_k2, kl_k3, selected_logpro
 from rllab.maths.losses import clipped_value_loss, count, reduce
 from rllab.maths.masking import fill, masked_sum
 from rllab.maths.returns import charge_kl
-from rllab.records import LossTerms, Rollout, Scores, Targets, detached, take_rows
+from rllab.records import LossTerms, Rollout, Scores, Targets, check_rows, detached, take_rows
 
 if TYPE_CHECKING:
     from rllab.algorithms import Algorithm
@@ -125,28 +125,14 @@ def rollout(context: Context, prompts: Sequence[str]) -> Rollout:
 
 
 def score(context: Context, rows: Rollout) -> Scores:
-    """Let the reward judge what was written; a number that is none stops the update."""
-    name = f"reward {context.objective.reward.name}"
+    """Let the reward judge what was written; an error of its own stops the update with a sentence."""
     try:
-        scores = context.objective.score(rows)
+        return context.objective.score(rows)
     except Exception as error:
         if isinstance(error, LabError) or out_of_memory(error):
             raise
+        name = f"reward {context.objective.reward.name}"
         raise LabError(name, type(error).__name__, f"it raised this error ({error}); mend the function") from error
-    scores = replace(scores, per_token=fill(scores.per_token, rows.response_mask, name="per_token"))
-    for numbers in (scores.total, scores.per_token):
-        check_rows(name, numbers, rows, remedy="return finite numbers")
-    return scores
-
-
-def check_rows(name: str, numbers: Tensor, rows: Rollout, *, remedy: str, first: int = 0) -> None:
-    """Refuse numbers, one or more to a row, of which some are none, and show the row; `first` is where rows begin."""
-    flat = numbers.detach().reshape(len(rows), -1)  # (B, ...)
-    wrong = (~torch.isfinite(flat)).nonzero()
-    if len(wrong):
-        row, column = wrong[0].tolist()
-        said = f"it belongs to row {first + row}, {rows.responses[row][:60]!r}; {remedy}"
-        raise LabError(name, flat[row, column].item(), said)
 
 
 def check_loss(terms: LossTerms, rows: Rollout, *, first: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rllab.config import is_whole
+from rllab.config import check_number, is_whole
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
 from rllab.generation import Decoder, check_room, check_sampling, draw, exponential_noise, filtered, sequences_from_ids
@@ -44,6 +45,8 @@ class Stepper:
     def __init__(
         self, world: World, *, seed: int = 0, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
     ) -> None:
+        if not is_whole(seed, low=-math.inf):
+            raise LabError("seed", seed, "give a whole number; the same one writes the same again")
         self.world = world
         self.seed = seed
         self.set_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
@@ -54,8 +57,7 @@ class Stepper:
         check_sampling(temperature=temperature, max_new_tokens=1, samples_per_prompt=1)
         if not is_whole(top_k):
             raise LabError("top_k", top_k, "give a whole number of at least 1, or 0 for no limit")
-        if not 0 < top_p <= 1:
-            raise LabError("top_p", top_p, "give a number above 0 and at most 1; 1 means no limit")
+        check_number("top_p", top_p, high=1.0, open_low=True)
         self.temperature, self.top_k, self.top_p = temperature, top_k, top_p
 
     def reset(self, prompt: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,18 +77,22 @@ class Critic:
         return Critic(copy_sharing_frozen(self.model), trunk=self.trunk)
 
 
-class ZeroCritic:
-    """No critic: V = 0 everywhere, nothing to learn."""
-
-    def state_values(self, sequences: Sequences) -> Tensor:
-        """Return zeros for the states s_0..s_T, (B, T+1)."""
-        rows, width = sequences.response_mask.shape
-        return torch.zeros(rows, width + 1, device=sequences.tokens.device)
+class Unlearned:
+    """A critic that learns nothing."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return nothing to change."""
         return iter(())
 
-    def copy(self) -> ZeroCritic:
-        """Return another one; all are alike."""
-        return ZeroCritic()
+    def copy(self) -> Self:
+        """Return this critic: nothing changes it."""
+        return self
+
+
+class ZeroCritic(Unlearned):
+    """No critic: V = 0 everywhere."""
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return zeros for the states s_0..s_T, (B, T+1)."""
+        rows, width = sequences.response_mask.shape
+        return torch.zeros(rows, width + 1, device=sequences.tokens.device)

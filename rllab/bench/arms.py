@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rllab.algorithms import named
 from rllab.config import Config
 from rllab.records import Sequences
 from rllab.truth import ExactCritic, Tree
-from rllab.value import ValueFunction, ZeroCritic
+from rllab.value import Unlearned, ValueFunction, ZeroCritic
 from rllab.worlds.world import World
 
 ChooseCritic = Callable[[World, Sequence[Tree]], ValueFunction]
 
 
-class Expected:
+class Expected(Unlearned):
     """A baseline and no more: the expected return of the prompt in every state of it."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -30,14 +30,6 @@ class Expected:
         expected = {tree.prompt: tree.J for tree in self.trees}
         column = torch.tensor([expected[prompt] for prompt in sequences.prompts], dtype=torch.float64)
         return column[:, None].expand(-1, sequences.response_mask.shape[1] + 1).to(sequences.tokens.device)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Return nothing to change."""
-        return iter(())
-
-    def copy(self) -> Expected:
-        """Return this baseline: nothing changes it."""
-        return self
 
 
 def learned(world: World, trees: Sequence[Tree]) -> ValueFunction:

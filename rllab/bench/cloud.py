@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import check_count
 from rllab.errors import LabError
 from rllab.truth import Tree
 
@@ -49,6 +50,7 @@ class Cloud:
 
     def sample(self, count: int, *, seed: int) -> Tensor:
         """Draw some of the gradients as they would be met, (count, A)."""
+        check_count("count", count)
         generator = torch.Generator().manual_seed(seed)
         return self.gradients[torch.multinomial(self.probs, count, replacement=True, generator=generator)]
 

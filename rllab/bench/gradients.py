@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from rllab.bench.arms import Arm
+from rllab.config import check_count, is_whole
 from rllab.errors import LabError, Stopped
 from rllab.evaluation import evaluate, slices
 from rllab.generation import Progress
@@ -37,6 +36,8 @@ class Gradients:
 
 def true_gradient(trees: Sequence[Tree], *, stop: threading.Event | None = None) -> Tensor:
     """Return the exact gradient of the mean of J over the prompts of some trees, flat, float64."""
+    if not trees:
+        raise LabError("trees", trees, "give at least one")
     return torch.stack([tree.gradient(stop=stop).double() for tree in trees]).mean(dim=0)
 
 
@@ -53,7 +54,7 @@ def sampled(
     progress: Progress | None = None,
 ) -> Gradients:
     """Draw gradients of `rows` responses each, `group` to a prompt; with one seed all arms see the same responses."""
-    if draws < 2:
+    if not is_whole(draws, low=2):
         raise LabError("draws", draws, "a spread needs at least two")
     context = _context(world, trees, arm, rows=rows, group=group, seed=seed, stop=stop)
     prompts = list(itertools.islice(itertools.cycle(tree.prompt for tree in trees), rows // group))
@@ -70,6 +71,7 @@ def sampled(
 
 def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threading.Event | None = None) -> Gradients:
     """List the gradient of every batch of `group` responses to one prompt, with the probability of the batch."""
+    check_count("group", group)
     count = len(tree.leaves) ** group
     if count > MOST_BATCHES:
         raise LabError(
@@ -91,7 +93,7 @@ def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threadin
         if stop is not None and stop.is_set():
             raise Stopped
         rows = list(chosen)
-        found.append(_gradient(context, _picked(leaves, rows), _some(scores, rows)))
+        found.append(_gradient(context, leaves.select(rows), _some(scores, rows)))
         probs.append(chance[rows].prod())
     return Gradients(torch.stack(probs), torch.stack(found), sampled=False)
 
@@ -112,6 +114,8 @@ def _context(
     stop: threading.Event | None,
 ) -> Context:
     """Return what the stages look at, for a world whose critic is the arm's."""
+    check_count("group", group)
+    check_count("rows", rows)
     if rows % group:
         raise LabError("rows", rows, f"give a multiple of the group's size, {group}")
     arranged = world.replace(critic=arm.critic(world, trees))
@@ -130,13 +134,3 @@ def _gradient(context: Context, rows: Rollout, scores: Scores) -> Tensor:
 def _some(scores: Scores, rows: slice | list[int]) -> Scores:
     """Return the scores of some rows."""
     return Scores(scores.total[rows], {name: part[rows] for name, part in scores.parts.items()}, scores.per_token[rows])
-
-
-def _picked(record: Rollout, rows: list[int]) -> Rollout:
-    """Return some rows of a rollout in any order, with repeats."""
-    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    taken: dict[str, Any] = {
-        name: value[rows] if isinstance(value, Tensor) else value for name, value in values.items()
-    }
-    texts = {name: tuple(taken[name][row] for row in rows) for name in ("prompts", "responses")}
-    return Rollout(**(taken | texts))

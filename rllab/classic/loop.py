@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import gymnasium
 
-from rllab.errors import LabError, Stopped
+from rllab.config import check_count
+from rllab.errors import Stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,8 @@ def moments(
 
     Episode k is seeded with seed + k. One longer than `limit` turns is cut: not every policy finds the end.
     """
-    if episodes < 1:
-        raise LabError("episodes", episodes, "ask for at least one")
+    for name, value in (("episodes", episodes), ("limit", limit)):
+        check_count(name, value)
     for episode in range(episodes):
         state, _ = env.reset(seed=seed + episode)
         for t in range(limit):

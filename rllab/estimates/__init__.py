@@ -1,6 +1,6 @@
 """V, Q and A of any state three ways, and what would have happened after another choice: one headless place."""
 
-from rllab.estimates.candidates import Candidates, candidates, continued, foreseen, of_tree
+from rllab.estimates.candidates import Candidates, candidates, foreseen, of_tree
 from rllab.estimates.line import Line, along
 from rllab.estimates.values import estimate
 from rllab.estimates.what_if import WhatIf, what_if
@@ -11,7 +11,6 @@ __all__ = [
     "WhatIf",
     "along",
     "candidates",
-    "continued",
     "estimate",
     "foreseen",
     "of_tree",

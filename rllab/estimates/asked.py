@@ -17,7 +17,7 @@ from rllab.maths.divergence import kl_k1
 from rllab.objective import Estimate, Objective
 from rllab.truth import Tree, exact, monte_carlo
 from rllab.truth.payments import open_ended
-from rllab.truth.prefixes import check_prefix, horizon_of, is_over
+from rllab.truth.prefixes import check_prefixes, horizon_of, is_over
 from rllab.value import Critic, ZeroCritic
 from rllab.worlds.world import World
 
@@ -55,10 +55,16 @@ class Asked:
         """Tell whether nothing is written behind a prefix any more."""
         return is_over(prefix, eos=self.world.policy.eos_id, horizon=self.horizon)
 
+    def check_next(self, prefix: Sequence[int], token_ids: object) -> None:
+        """Refuse what are no tokens to write behind a prefix."""
+        self.check([prefix])
+        if not isinstance(token_ids, Sequence) or isinstance(token_ids, str) or not token_ids:
+            raise LabError("tokens", token_ids, "choose some tokens by their ids")
+        self.check([(*prefix, token) for token in token_ids])
+
     def check(self, prefixes: Sequence[Sequence[int]]) -> None:
         """Refuse what is no continuation of the prompt."""
-        for prefix in prefixes:
-            check_prefix(self.world.policy, prefix, horizon=self.horizon)
+        check_prefixes(self.world.policy, prefixes, horizon=self.horizon)
 
 
 def exact_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
@@ -83,6 +89,8 @@ def sampled_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
 def learned_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
     """Ask the critic; it speaks of the objective that it was trained on and of no other."""
     check_critic(asked)
+    if not prefixes:
+        return []
     world = asked.world
     rows = [prefix or (world.policy.eos_id,) for prefix in prefixes]  # a batch needs a column, seen or not
     sequences = sequences_from_ids(world.policy, [asked.prompt] * len(rows), rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import check_count, is_whole
 from rllab.errors import LabError
 from rllab.estimates.group import booked
 from rllab.generation import Progress, generate
@@ -41,8 +42,9 @@ def calibration(
 
     Of every response each part has one state, the one in its middle, so that all responses count alike.
     """
-    if samples < 10:
+    if not is_whole(samples, low=10):
         raise LabError("samples", samples, "draw at least ten responses")
+    check_count("parts", parts)
     prompts = [world.prompts[at % len(world.prompts)] for at in range(samples)]
     limit = world.max_new_tokens
     rows = generate(world.policy, prompts, max_new_tokens=limit, seed=seed, stop=stop, progress=progress)

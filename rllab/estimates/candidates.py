@@ -9,15 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.errors import LabError
 from rllab.estimates.arithmetic import SURE, action_value, combine, difference
 from rllab.estimates.asked import WAYS, Asked, Prefix, check_critic
 from rllab.estimates.values import check_kinds
 from rllab.generation import Decoder, Progress
-from rllab.objective import Estimate, Objective
+from rllab.objective import Estimate
 from rllab.reward import payment_places
 from rllab.stepper import Stepper
 from rllab.truth import Tree, monte_carlo
 from rllab.truth.payments import open_ended
+from rllab.truth.prefixes import objective_of
 from rllab.worlds.world import World
 
 LOOKED_AT = 32  # likeliest tokens that a critic is asked about
@@ -70,38 +72,22 @@ def candidates(
     token_ids: Sequence[int],
     kind: str,
     *,
-    objective: Objective | None = None,
     samples: int = 64,
-    seed: int = 0,
-    stop: threading.Event | None = None,
-) -> Candidates:
-    """Return Q of some tokens behind a prefix in one way, and V of the state."""
-    asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, None)
-    check_kinds([kind])
-    start, chosen = tuple(prefix), tuple(token_ids)
-    asked.check([(*start, token) for token in chosen] or [start])
-    if kind == "exact":
-        return of_tree(asked.tree, start, chosen)
-    here = Next.of(asked, start)
-    return _sampled(asked, here, chosen) if kind == "monte-carlo" else _learned(asked, here, chosen)
-
-
-def continued(
-    world: World,
-    prompt: str,
-    prefix: Sequence[int],
-    token_ids: Sequence[int],
-    *,
-    samples: int,
     seed: int = 0,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
 ) -> Candidates:
-    """Return Q of some tokens from continuations of each, under the world's objective, as a job wants it."""
-    asked = Asked(world, prompt, world.objective, samples, seed, stop, progress)
+    """Return Q of some tokens behind a prefix in one way, and V of the state, under the world's objective."""
+    asked = Asked(world, prompt, objective_of(world, None), samples, seed, stop, progress)
+    check_kinds([kind])
+    asked.check_next(prefix, token_ids)
     start, chosen = tuple(prefix), tuple(token_ids)
-    asked.check([(*start, token) for token in chosen])
-    return _sampled(asked, Next.of(asked, start), chosen)
+    if len(set(chosen)) < len(chosen):
+        raise LabError("tokens", chosen, "name each token once: twice it would count twice beside the others")
+    if kind == "exact":
+        return of_tree(asked.tree, start, chosen)
+    here = Next.of(asked, start)
+    return _sampled(asked, here, chosen) if kind == "monte-carlo" else _learned(asked, here, chosen)
 
 
 def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:

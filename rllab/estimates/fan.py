@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import is_whole
 from rllab.errors import LabError
 from rllab.estimates.group import Group, booked, learned_values
 from rllab.maths.returns import discounted_returns
 from rllab.objective import Estimate
 from rllab.policy import Policy
-from rllab.records import Sequences
-from rllab.truth.continuations import Start, Written, rows_at_once, write_on
-from rllab.truth.levels import responses_to
+from rllab.truth.continuations import Start, rows_at_once, write_on
+from rllab.truth.levels import written_to
 from rllab.truth.prefixes import check_prefix, horizon_of, is_over
 from rllab.truth.sampling import sample_mean
 from rllab.worlds.world import World
@@ -63,14 +63,9 @@ def fan(
         temperature=world.objective.temperature,
         stop=stop,
     )
-    return _read(booked(world, _laid_out(world.policy, prompt, written), stop=stop), world, tuple(prefix))
-
-
-def _laid_out(policy: Policy, prompt: str, written: Written) -> Sequences:
-    """Lay out whole responses as one batch."""
     tokens, lengths = written.tokens.cpu(), written.lengths.cpu()
-    texts = [policy.decode(row[:length]) for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
-    return responses_to(prompt, policy, tokens[:, : int(lengths.max())], lengths=lengths, texts=tuple(texts))
+    rows = written_to(prompt, world.policy, tokens[:, : int(lengths.max())], lengths=lengths)
+    return _read(booked(world, rows, stop=stop), world, tuple(prefix))
 
 
 def _read(made: Group, world: World, prefix: tuple[int, ...]) -> Fan:
@@ -101,5 +96,5 @@ def _check(policy: Policy, prefix: Sequence[int], *, samples: int, horizon: int,
     check_prefix(policy, prefix, horizon=horizon)
     if is_over(prefix, eos=policy.eos_id, horizon=horizon):
         raise LabError("state", len(prefix), "the response is over there, so nothing can be written on")
-    if not 1 <= samples <= most:
+    if not is_whole(samples, low=1, high=most):
         raise LabError("continuations", samples, f"choose from 1 to {most}")

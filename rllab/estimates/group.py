@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import is_whole
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
 from rllab.generation import Progress, generate
@@ -65,7 +66,7 @@ def sample_group(
     progress: Progress | None = None,
 ) -> Group:
     """Let the policy answer one prompt several times, and book what is paid under the world's objective."""
-    if samples < 2:
+    if not is_whole(samples, low=2):
         raise LabError("responses", samples, "a group needs at least two to be compared")
     sequences = generate(
         world.policy,

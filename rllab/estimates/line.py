@@ -11,6 +11,7 @@ from rllab.estimates.asked import WAYS, Asked, payments
 from rllab.estimates.values import check_kinds
 from rllab.generation import Progress
 from rllab.objective import Estimate, Objective
+from rllab.truth.prefixes import objective_of
 from rllab.worlds.world import World
 
 
@@ -46,10 +47,10 @@ def along(
     progress: Progress | None = None,
 ) -> Line:
     """Return what is known along a response: V at its T+1 states, and Q and A of its T tokens, in each way."""
-    asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, progress)
-    line = tuple(ids)
-    asked.check([line])
+    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
+    asked.check([ids])
     check_kinds(kinds)
+    line = tuple(ids)
     paid, gap = (row[0, : len(line)].tolist() for row in payments(asked, [line]))
     net = [reward - asked.objective.kl_coef * kl for reward, kl in zip(paid, gap, strict=True)]
     values = {kind: tuple(WAYS[kind](asked, [line[:t] for t in range(len(line) + 1)])) for kind in kinds}

@@ -9,6 +9,7 @@ from rllab.errors import LabError
 from rllab.estimates.asked import WAYS, Asked
 from rllab.generation import Progress
 from rllab.objective import Estimate, Objective
+from rllab.truth.prefixes import objective_of
 from rllab.worlds.world import World
 
 
@@ -29,15 +30,17 @@ def estimate(
     The ways are `exact`, `monte-carlo` (`samples` continuations each) and `learned` (the world's critic, which
     answers for the world's own objective alone).
     """
-    asked = Asked(world, prompt, objective or world.objective, samples, seed, stop, progress)
+    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
     asked.check(prefixes)
     check_kinds(kinds)
     wanted = [tuple(prefix) for prefix in prefixes]
     return [one for kind in kinds for one in WAYS[kind](asked, wanted)]
 
 
-def check_kinds(kinds: Sequence[str]) -> None:
+def check_kinds(kinds: object) -> None:
     """Refuse a way that there is not."""
+    if not isinstance(kinds, Sequence) or isinstance(kinds, str):
+        raise LabError("kinds", kinds, f"give a list of {', '.join(WAYS)}")
     for kind in kinds:
-        if kind not in WAYS:
+        if kind not in tuple(WAYS):
             raise LabError("kind", kind, f"there are the ways {', '.join(WAYS)}")

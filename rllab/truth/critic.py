@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rllab.errors import LabError
 from rllab.records import Sequences
 from rllab.truth.tree import Tree
+from rllab.value import Unlearned
 
 
-class ExactCritic:
-    """V of the trees of some prompts; it learns nothing and speaks of the policy that the trees were made of."""
+class ExactCritic(Unlearned):
+    """V of the trees of some prompts; it speaks of the policy that the trees were made of."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self.trees = {tree.prompt: tree for tree in trees}
@@ -29,14 +30,6 @@ class ExactCritic:
             tokens, mask = sequences.response_tokens.cpu()[chosen], sequences.response_mask.cpu()[chosen]
             values[chosen] = values_along(self.trees[prompt], tokens, mask)
         return values.to(sequences.tokens.device)
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Return nothing to change."""
-        return iter(())
-
-    def copy(self) -> ExactCritic:
-        """Return this critic: nothing changes it."""
-        return self
 
 
 def values_along(tree: Tree, tokens: Tensor, mask: Tensor) -> Tensor:

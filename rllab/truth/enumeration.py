@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor
 
+from rllab.config import is_whole
 from rllab.errors import LabError, Stopped
 from rllab.evaluation import slices
 from rllab.generation import Progress, check_room
@@ -16,16 +18,19 @@ from rllab.policy import Policy
 from rllab.records import Scores, Sequences
 from rllab.truth.backup import back_up, edge_rewards, paid_edges
 from rllab.truth.levels import Level, leaf_sequences
-from rllab.truth.prefixes import horizon_of
-from rllab.truth.reading import grow, read
+from rllab.truth.prefixes import horizon_of, objective_of
+from rllab.truth.reading import check_vocabulary, grow, read
 from rllab.truth.tree import Tree
+from rllab.truth.walk import BUDGET, open_prefixes
 from rllab.worlds.world import World
 
 LEAVES = 300_000
-LARGEST = 2 * 2**30  # bytes of leaves
+MANY = 10**12  # leaves: more are not counted
+LARGEST = 2 * 2**30  # bytes
 LONGEST = 120.0  # seconds
-SPEED = 2e9  # multiplications in a second that a laptop surely does
-SCORED_AT_ONCE = 16_384  # leaves
+SPEED = 3e9  # multiplications in a second that a laptop surely does
+JUDGED = 8e-5  # seconds for the text of a leaf and its score
+SCORED_AT_ONCE = 32_768  # tokens: a fraction of a second, so that Stop need not wait
 
 
 def exact(
@@ -45,11 +50,12 @@ def exact(
     `horizon` is the largest number of response tokens, by default the world's. With `top_k` only the likeliest
     tokens of each state are followed, and policy and reference are rescaled to them: the truth of a smaller world.
     """
-    policy, objective = policy or world.policy, objective or world.objective
+    objective = objective_of(world, objective)
+    policy = policy or world.policy
     ids = policy.encode(prompt)
     horizon = horizon_of(world, ids) if horizon is None else horizon
     check_size(policy, ids, horizon=horizon, top_k=top_k, max_leaves=max_leaves)
-    temperature = objective.temperature
+    top_k, temperature = top_k if top_k < policy.vocabulary else 0, objective.temperature  # a cut of nothing is none
     with policy.lock:
         weights = policy.weights
         levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, progress=progress)
@@ -65,36 +71,57 @@ def exact(
 
 
 def count_leaves(vocabulary: int, *, horizon: int, top_k: int = 0) -> int:
-    """Return how many responses there are; with a cut, how many there are at most."""
+    """Return how many responses there are; with a cut, how many there are at most. More than MANY count as MANY."""
     if 0 < top_k < vocabulary:
-        return int(top_k**horizon)
-    return int(sum((vocabulary - 1) ** length for length in range(horizon + 1)))
+        return int(min(MANY, top_k**horizon))
+    return _powers(vocabulary - 1, terms=horizon + 1)
+
+
+def _powers(base: int, *, terms: int) -> int:
+    """Return 1 + b + b^2 + ..., or MANY where that is less: there are worlds whose sum has thousands of digits."""
+    total = 0
+    for _ in range(terms):
+        total = min(MANY, 1 + base * total)
+    return total
 
 
 def check_size(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int, max_leaves: int = LEAVES) -> None:
     """Refuse what has no meaning, and what would take too much room or time, with what would fit."""
     for name, value, least in (("horizon", horizon, 1), ("top_k", top_k, 0), ("max_leaves", max_leaves, 1)):
-        if value < least:
+        if not is_whole(value, low=least):
             raise LabError(name, value, f"give a whole number of at least {least}")
     check_room(policy, [ids], max_new_tokens=horizon)
+
+    def fits(length: int, kept: int) -> bool:
+        leaves, bytes_, seconds = _cost(policy, ids, horizon=length, top_k=kept)
+        return leaves <= max_leaves and bytes_ <= LARGEST and seconds <= LONGEST
+
+    if not fits(horizon, top_k):
+        leaves, bytes_, seconds = _cost(policy, ids, horizon=horizon, top_k=top_k)
+        size = f"{'over ' * (leaves == MANY)}{leaves:,} leaves, {bytes_ / 2**20:,.0f} MiB, {seconds:,.0f} s"
+        shorter = list(takewhile(lambda length: fits(length, top_k), range(1, horizon)))
+        fewer = list(takewhile(lambda kept: fits(horizon, kept), range(1, top_k or policy.vocabulary)))
+        ways = [f"a {name} of at most {some[-1]}" for name, some in (("horizon", shorter), ("top_k", fewer)) if some]
+        asking = f"ask for {' or '.join(ways)}, or " if ways else ""
+        raise LabError("tree", size, f"too large to enumerate; {asking}use monte_carlo")
+
+
+def _cost(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int) -> tuple[int, float, float]:
+    """Return the leaves of a tree, at most, and about how many bytes and seconds it takes."""
     leaves = count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k)
-    bytes_, seconds = _cost(policy, leaves, width=len(ids) + horizon)
-    if leaves > max_leaves or bytes_ > LARGEST or seconds > LONGEST:
-        fits = [h for h in range(1, horizon) if count_leaves(policy.vocabulary, horizon=h, top_k=top_k) <= max_leaves]
-        shorter = f"a horizon of at most {fits[-1]}" if fits else "fewer actions"
-        size = f"{leaves:,} leaves, {bytes_ / 2**20:,.0f} MiB, {seconds:,.0f} s"
-        raise LabError("tree", size, f"too large to enumerate; ask for {shorter}, for top_k, or use monte_carlo")
-
-
-def _cost(policy: Policy, leaves: int, *, width: int) -> tuple[int, float]:
-    """Estimate the memory and the time of a tree, from above."""
+    states = _powers(min(top_k or policy.vocabulary, policy.vocabulary - 1), terms=horizon)
+    width = len(ids) + horizon
+    reading = BUDGET * min(1.0, states / open_prefixes(policy, width=width))
     per_leaf = 8 * width + 64 * width + 128  # tokens, masks and rewards, and the text
-    return leaves * per_leaf, 2.0 * leaves * _multiplications(policy) / SPEED
+    read = 2.0 * (len(ids) + states) * _multiplications(policy)  # by the policy and its reference
+    return leaves, reading + leaves * per_leaf, read / SPEED + leaves * JUDGED
 
 
 def _multiplications(policy: Policy) -> int:
     """Return how many weights take part in reading one token: all but the tables that are only looked up."""
     tables = {id(table.weight) for table in policy.model.modules() if isinstance(table, torch.nn.Embedding)}
+    if (head := policy.model.get_output_embeddings()) is not None:
+        tables.discard(id(head.weight))  # it may be the table of the words, and is multiplied with as well
     return sum(one.numel() for one in policy.model.parameters() if id(one) not in tables)
 
 
@@ -104,13 +131,14 @@ def _reference(
     """Return the reference's log-probs; while its weights are the policy's, they are the policy's own."""
     if objective.reference.weights is policy.weights:
         return [level.logprobs for level in levels]
+    check_vocabulary(objective.reference, policy)
     return read(objective.reference, ids, levels, temperature=objective.temperature, stop=stop)
 
 
 def _scored(objective: Objective, leaves: Sequences, *, stop: threading.Event | None) -> Scores:
     """Score all leaves, some at a time."""
     scored = []
-    for rows in slices(len(leaves), size=SCORED_AT_ONCE):
+    for rows in slices(len(leaves), size=max(1, SCORED_AT_ONCE // leaves.tokens.shape[1])):
         if stop is not None and stop.is_set():
             raise Stopped
         scored.append(objective.score(leaves.select(rows)))

@@ -63,6 +63,12 @@ def leaf_sequences(levels: Sequence[Level], policy: Policy, prompt: str) -> Sequ
     return responses_to(prompt, policy, torch.cat(wide), lengths=lengths, texts=tuple(chain.from_iterable(texts)))
 
 
+def written_to(prompt: str, policy: Policy, tokens: Tensor, *, lengths: Tensor) -> Sequences:
+    """Lay out responses (n, T) of known lengths (n,) with their texts."""
+    ids = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
+    return responses_to(prompt, policy, tokens, lengths=lengths, texts=tuple(map(policy.decode, ids)))
+
+
 def responses_to(prompt: str, policy: Policy, tokens: Tensor, *, lengths: Tensor, texts: tuple[str, ...]) -> Sequences:
     """Lay out responses (n, T) of known lengths (n,) to one prompt as a batch."""
     prompts = torch.tensor(policy.encode(prompt)).expand(len(tokens), -1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rllab.config import is_whole
 from rllab.errors import LabError
+from rllab.objective import Objective
 from rllab.policy import Policy
 from rllab.worlds.world import World
 
@@ -19,11 +21,31 @@ def is_over(prefix: Sequence[int], *, eos: int, horizon: int) -> bool:
     return len(prefix) >= horizon or (len(prefix) > 0 and prefix[-1] == eos)
 
 
-def check_prefix(policy: Policy, prefix: Sequence[int], *, horizon: int) -> None:
+def objective_of(world: object, objective: object) -> Objective:
+    """Return what is asked about: an objective, or that of the world; anything else is refused in a sentence."""
+    if not isinstance(world, World):
+        raise LabError("world", world, "give a world, as load_world returns it")
+    chosen = world.objective if objective is None else objective
+    if not isinstance(chosen, Objective):
+        raise LabError("objective", chosen, "give an Objective, as world.objective is one")
+    return chosen
+
+
+def check_prefixes(policy: Policy, prefixes: object, *, horizon: int) -> None:
+    """Refuse what is no list of beginnings of responses."""
+    if not isinstance(prefixes, Sequence):
+        raise LabError("prefixes", prefixes, "give a list of them, such as [(), (3,)]")
+    for prefix in prefixes:
+        check_prefix(policy, prefix, horizon=horizon)
+
+
+def check_prefix(policy: Policy, prefix: object, *, horizon: int) -> None:
     """Refuse token ids that can be no beginning of a response."""
+    if not isinstance(prefix, Sequence):
+        raise LabError("prefix", prefix, "give the token ids of the response so far; () is the prompt alone")
     for place, token in enumerate(prefix):
-        if not 0 <= token < policy.vocabulary:
-            remedy = f"token {place + 1} has the id {token}; this vocabulary has the ids 0 to {policy.vocabulary - 1}"
+        if not is_whole(token, high=policy.vocabulary - 1):
+            remedy = f"token {place + 1} has the id {token!r}; this vocabulary has the ids 0 to {policy.vocabulary - 1}"
             raise LabError("prefix", tuple(prefix), remedy)
         if token == policy.eos_id and place + 1 < len(prefix):
             raise LabError("prefix", tuple(prefix), f"the response is over after token {place + 1}; nothing follows it")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from rllab.errors import LabError
 from rllab.generation import Decoder, Progress
 from rllab.policy import Policy
 from rllab.truth.levels import Level, link
@@ -50,6 +51,16 @@ def read(
     with torch.no_grad(), policy.lock:
         walk(Decoder(policy, [prompt_ids], stop=stop), reading, below=sizes_below(levels), stop=stop)
     return [torch.cat(level) for level in reading.logprobs]
+
+
+def check_vocabulary(other: object, policy: Policy) -> None:
+    """Refuse a policy that writes with other tokens: its log-probs would be those of other words."""
+    if not isinstance(other, Policy):
+        raise LabError("policy", other, "give a policy, such as world.reference")
+    if other.tokenizer is not policy.tokenizer and other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise LabError(
+            "policy", type(other.model).__name__, "it writes with other tokens; compare policies of one world"
+        )
 
 
 def kept_logprobs(logits: Tensor, actions: Tensor, *, temperature: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,19 +10,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rllab.config import is_whole
 from rllab.errors import LabError, Stopped
 from rllab.evaluation import slices
 from rllab.generation import Progress, check_room
 from rllab.maths.returns import charge_kl, discounted_returns
 from rllab.objective import Estimate, Objective
 from rllab.policy import Policy
-from rllab.records import Sequences
 from rllab.truth.continuations import Start, Written, rows_at_once, write_on
-from rllab.truth.levels import responses_to
+from rllab.truth.levels import written_to
 from rllab.truth.payments import paid_along
-from rllab.truth.prefixes import check_prefix, horizon_of, is_over
+from rllab.truth.prefixes import check_prefixes, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
 
+MOST_RETURNS = 5_000_000  # of all prefixes together: numbers that are kept, about 200 MiB
 SCORED_AT_ONCE = 8192  # tokens: a fraction of a second, so that Stop need not wait
 
 
@@ -46,7 +48,10 @@ def monte_carlo(
     No continuation begins with a `barred` token: what all other actions together are worth, as often as each
     is written among them.
     """
-    task = _Task.of(world, prompt, objective or world.objective, barred=barred, seed=seed, stop=stop)
+    objective = objective_of(world, objective)
+    ids = world.policy.encode(prompt)
+    check_room(world.policy, [ids], max_new_tokens=1)
+    task = _Task(world, prompt, ids, horizon_of(world, ids), objective, barred, seed, stop)
     _check(task, prefixes, samples=samples)
     family = Family.of(task, [tuple(prefix) for prefix in prefixes])
     returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # behind a response that is over comes nothing
@@ -82,22 +87,6 @@ class _Task:
     seed: int
     stop: threading.Event | None
 
-    @classmethod
-    def of(
-        cls,
-        world: World,
-        prompt: str,
-        objective: Objective,
-        *,
-        barred: Collection[int],
-        seed: int,
-        stop: threading.Event | None,
-    ) -> _Task:
-        """Read the prompt, and find how long a response may be."""
-        ids = world.policy.encode(prompt)
-        check_room(world.policy, [ids], max_new_tokens=1)
-        return cls(world, prompt, ids, horizon_of(world, ids), objective, barred, seed, stop)
-
     @property
     def policies(self) -> list[Policy]:
         """Return who writes, and the reference where its log-probs are asked for."""
@@ -108,10 +97,16 @@ class _Task:
 
 def _check(task: _Task, prefixes: Sequence[Sequence[int]], *, samples: int) -> None:
     """Refuse what cannot be sampled."""
-    if samples < 1:
-        raise LabError("samples", samples, "draw at least one continuation of each prefix")
-    for prefix in prefixes:
-        check_prefix(task.world.policy, prefix, horizon=task.horizon)
+    policy = task.world.policy
+    check_prefixes(policy, prefixes, horizon=task.horizon)
+    most = MOST_RETURNS // max(1, len(prefixes))
+    if not is_whole(samples, low=1, high=most):
+        raise LabError("samples", samples, f"draw at least one continuation of each prefix, and at most {most:,}")
+    if not is_whole(task.seed, low=-math.inf):
+        raise LabError("seed", task.seed, "give a whole number; the same one draws the same again")
+    barred = [is_whole(token, high=policy.vocabulary - 1) for token in task.barred]
+    if not all(barred) or len(set(task.barred)) >= policy.vocabulary:
+        raise LabError("barred", tuple(task.barred), f"leave a token of the ids 0 to {policy.vocabulary - 1}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,16 +181,9 @@ def _returns_to_go(task: _Task, written: Written) -> Tensor:
         if task.stop is not None and task.stop.is_set():
             raise Stopped
         lengths, width = written.lengths[some].cpu(), int(written.lengths[some].max())
-        sequences = _laid_out(task, written.tokens[some, :width].cpu(), lengths)
+        sequences = written_to(task.prompt, task.world.policy, written.tokens[some, :width].cpu(), lengths=lengths)
         paid, gap = task.objective.score(sequences).per_token.double(), written.gap[some, :width].double()
         mask, settings = sequences.response_mask, task.objective
         rewards = charge_kl(paid, gap, mask, kl_coef=settings.kl_coef)
         returns[some.cpu(), :width] = discounted_returns(rewards, mask, gamma=settings.gamma).cpu()
     return returns
-
-
-def _laid_out(task: _Task, tokens: Tensor, lengths: Tensor) -> Sequences:
-    """Lay out responses (n, T) with their texts."""
-    policy = task.world.policy
-    ids = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
-    return responses_to(task.prompt, policy, tokens, lengths=lengths, texts=tuple(map(policy.decode, ids)))

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from rllab.config import check_number
 from rllab.errors import LabError
 from rllab.objective import Estimate, Objective
 from rllab.policy import Policy
@@ -19,7 +20,8 @@ from rllab.truth.best_of import BestOf, best_of_law
 from rllab.truth.gradient import policy_gradient
 from rllab.truth.levels import Level
 from rllab.truth.optimum import Optimum, soft_optimum
-from rllab.truth.reading import read
+from rllab.truth.prefixes import check_prefix
+from rllab.truth.reading import check_vocabulary, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +147,9 @@ class Tree:
     def optimum(self, beta: float | None = None) -> Optimum:
         """Return the best policy for reward minus beta KL; without a beta, that of the objective."""
         chosen = self.objective.kl_coef if beta is None else beta
-        if not chosen > 0:
+        if chosen == 0:
             raise LabError("beta", chosen, "without a price for KL no best policy has a spread; give a number above 0")
+        check_number("beta", chosen, open_low=True)
         return soft_optimum(self.levels, self.rewards, self.ref_logprobs, beta=chosen, gamma=self.objective.gamma)
 
     def best_of(self, n: int) -> BestOf:
@@ -155,19 +158,21 @@ class Tree:
 
     def _logprobs_of(self, other: Policy, stop: threading.Event | None) -> Sequence[Tensor]:
         """Return another policy's log-probs of the actions, (N, K) for each level."""
+        check_vocabulary(other, self.policy)
         ids, temperature = self.policy.encode(self.prompt), self.objective.temperature
         return read(other, ids, self.levels, temperature=temperature, stop=stop)
 
     def _find(self, prefix: Sequence[int]) -> tuple[int, int | None]:
         """Return level and row of a prefix; the row is None where the response is over."""
-        row: int | None = 0
+        check_prefix(self.policy, prefix, horizon=len(self.levels))
+        row = 0
         for depth, token in enumerate(prefix):
-            column = [] if row is None else (self.levels[depth].actions[row] == token).nonzero()[:, 0].tolist()
-            if row is None or not column:
-                raise LabError("prefix", tuple(prefix), f"it leaves the tree at token {depth + 1}: {self._why(row)}")
-            child = int(self.levels[depth].child[row, column[0]])
-            row = child if child >= 0 else None
-        return len(prefix), row
+            column = (self.levels[depth].actions[row] == token).nonzero()[:, 0].tolist()
+            if not column:
+                cut = f"it leaves the tree at token {depth + 1}: only the {self.top_k} likeliest tokens are kept"
+                raise LabError("prefix", tuple(prefix), cut)
+            row = int(self.levels[depth].child[row, column[0]])
+        return len(prefix), None if row < 0 else row
 
     def _state(self, prefix: Sequence[int]) -> tuple[int, int]:
         """Return level and row of a prefix behind which a token can still be chosen."""
@@ -175,12 +180,6 @@ class Tree:
         if row is None:
             raise LabError("prefix", tuple(prefix), "the response is over there, so no action is left to value")
         return depth, row
-
-    def _why(self, row: int | None) -> str:
-        """Say why there is nothing behind a row."""
-        if row is None:
-            return "the response was over before"
-        return "no action has that id" if self.top_k == 0 else f"only the {self.top_k} likeliest tokens are kept"
 
     def _in_token_order(self, depth: int, row: int, values: Tensor, *, fill: float) -> Tensor:
         """Put the values (K,) of a state's actions at their token ids, (vocabulary,)."""

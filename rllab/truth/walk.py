@@ -38,7 +38,7 @@ def walk(
 
     Before more prefixes would be open than fit into memory, the level is cut and its parts are walked in turn.
     """
-    limit = _open_prefixes(decoder.policy, width=decoder.prompt_width + len(below))
+    limit = open_prefixes(decoder.policy, width=decoder.prompt_width + len(below))
     while True:
         if stop is not None and stop.is_set():
             raise Stopped
@@ -61,7 +61,7 @@ def _follow(decoder: Decoder, parents: Tensor, tokens: Tensor) -> Decoder:
     return child
 
 
-def _open_prefixes(policy: Policy, *, width: int) -> int:
+def open_prefixes(policy: Policy, *, width: int) -> int:
     """Return how many prefixes fit into memory: their keys and values, and what a gradient keeps."""
     config = policy.model.config
     hidden = int(getattr(config, "hidden_size", policy.vocabulary))  # a table has no hidden units

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rllab.errors import LabError, Stopped
-from rllab.estimates import Candidates, along, candidates, continued, estimate, foreseen, what_if
+from rllab.estimates import Candidates, along, candidates, estimate, foreseen, what_if
 from rllab.evaluation import evaluate
 from rllab.generation import generate
 from rllab.lines import Lines
@@ -101,7 +101,7 @@ def test_bad_input_gets_a_sentence(world, tabular, micro):
         what_if(world, prompt, (), [3])
 
 
-@pytest.mark.parametrize("ask", [candidates, what_if, continued])
+@pytest.mark.parametrize("ask", [candidates, what_if])
 def test_what_cannot_be_asked_of_a_state_is_refused_in_a_sentence(world, ask):
     prompt, kind = world.prompts[0], ("monte-carlo",) if ask is candidates else ()
     for prefix, tokens, samples, sentence in [
@@ -161,8 +161,6 @@ def test_candidates_by_sampling_and_their_others_agree_with_the_tree(world):
         assert abs(one.mean - other.mean) <= 4.9 * one.standard_error + 1e-12
     assert found.probs == pytest.approx(truth.probs, abs=1e-12)
     assert found.value.standard_error < found.others.standard_error
-    again = continued(world, prompt, prefix, shown, samples=2000)
-    assert [one.mean for one in again.q] == [one.mean for one in found.q]
 
 
 @pytest.mark.parametrize("timing", ["eos", "prefix"])

@@ -7,7 +7,7 @@ import pytest
 
 from rllab.bench import ARMS, compare, kl_rows, sampled
 from rllab.errors import Stopped
-from rllab.estimates import along, candidates, continued, estimate, what_if
+from rllab.estimates import along, candidates, estimate, what_if
 from rllab.estimates.fan import fan
 from rllab.estimates.group import sample_group
 from rllab.generation import generate
@@ -31,7 +31,6 @@ LONG_WORK = {
     "candidates": lambda world, tree, stop: candidates(
         world, world.prompts[0], (), (3, 4), "monte-carlo", samples=5000, stop=stop
     ),
-    "continued": lambda world, tree, stop: continued(world, world.prompts[0], (), (3, 4), samples=5000, stop=stop),
     "what_if": lambda world, tree, stop: what_if(world, world.prompts[0], (), (3, 4), samples=5000, stop=stop),
     "fan": lambda world, tree, stop: fan(world, world.prompts[0], (), samples=20, seed=0, stop=stop),
     "sample_group": lambda world, tree, stop: sample_group(world, world.prompts[0], samples=64, seed=0, stop=stop),

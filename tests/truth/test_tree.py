@@ -322,7 +322,15 @@ def test_a_large_model_is_refused_before_any_work(monkeypatch, micro):
 
 @pytest.mark.parametrize(
     ("prefix", "sentence"),
-    [((9,), "no action has that id"), ((0, 1), "the response was over before"), ((0,), "no action is left")],
+    [
+        ((9,), "token 1 has the id 9; this vocabulary has the ids 0 to 7"),
+        (("cat",), "token 1 has the id 'cat'"),
+        ((1.0,), "token 1 has the id 1.0"),
+        (3, "prefix is 3: give the token ids of the response so far"),
+        ((0, 1), "the response is over after token 1"),
+        ((3, 3, 3), "at most 2 tokens"),
+        ((0,), "no action is left"),
+    ],
 )
 def test_a_prefix_that_is_no_continuation_is_refused_in_a_sentence(prefix, sentence, tabular):
     tree = exact(tabular, tabular.prompts[0], horizon=2)

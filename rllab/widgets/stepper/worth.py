@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
-from rllab.estimates import Candidates, WhatIf, continued, foreseen, of_tree
+from rllab.estimates import Candidates, WhatIf, candidates, foreseen, of_tree
 from rllab.estimates.arithmetic import SURE, difference
 from rllab.jobs import ProgressFunction
 from rllab.objective import Estimate
@@ -17,6 +17,7 @@ from rllab.widgets.engine.components import Span
 from rllab.widgets.pieces.backup import worth, written
 from rllab.widgets.pieces.known import is_small, small_tree
 from rllab.widgets.pieces.line import Line
+from rllab.widgets.pieces.pace import with_time_left
 from rllab.widgets.pieces.what_if import SEED, UNCHOSEN, Pair, compare
 
 UNKNOWN = Outlook("", (), ())
@@ -29,7 +30,7 @@ Place = tuple[object, ...]  # a state of a policy under an objective
 class Worth:
     """What was asked about the states of a panel's lines; it is right for the policy and the critic of now alone."""
 
-    samples: int = 64
+    samples: int
     pair: Pair = UNCHOSEN
     _known: dict[Place, Candidates] = field(default_factory=dict)
     _what_if: tuple[Place, WhatIf] | None = None
@@ -67,15 +68,16 @@ class Worth:
         place, prefix = (*_place(stepper, t), tokens), stepper.prefix_ids[:t]
         self._keep(
             place,
-            continued(
+            candidates(
                 stepper.world,
                 stepper.prompt,
                 prefix,
                 tokens,
+                "monte-carlo",
                 samples=self.samples,
                 seed=SEED,
                 stop=stop,
-                progress=progress,
+                progress=with_time_left(progress),
             ),
         )
 
