@@ -12,33 +12,28 @@ from rllab.errors import Stopped
 from rllab.generation import generate
 from rllab.jobs import ProgressFunction
 from rllab.plots.numbers import fixed
-from rllab.plots.payments import Line, payment_bars, prefix_lines
 from rllab.reward import Reward
 from rllab.scoring import Reading, contrasts, read, response_from_ids
 from rllab.widgets.engine.components import (
     Component,
     Option,
     button,
-    columns,
-    group,
-    heading,
     note,
     radios,
     row,
     select,
-    term,
     text,
 )
-from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint
+from rllab.widgets.engine.marks import Column, table
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.worlds import Worlds, called
-from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, parts_table, token_words
+from rllab.widgets.reward.parts import parts_table, pictures, strip
+from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, token_words
 from rllab.worlds import World
 
 START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
 PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}
-UNASKED = note("unasked", "A reward model is fitted to whole responses: what it says of a beginning, nobody taught it.")
 SHOWN = 6  # versions of a text in the table
 
 
@@ -86,8 +81,8 @@ class RewardPanel(Panel):
                 self._source(),
                 self._editing(),
                 self._modes(),
-                self._strip(paid, tokens),
-                self._pictures(paid, other, gold, tokens),
+                strip(paid, tokens, self._prompt_tokens(), self._select, selected=self.selected, stamp=self._stamp()),
+                pictures(paid, other, gold, tokens, self.selected),
                 *parts_table(readings, self.selected),
                 *self._history(),
             ),
@@ -133,44 +128,6 @@ class RewardPanel(Panel):
             radios("how", "What is paid", pays, self.how, self._set_how),
             select("beside", "beside it", others, self.beside, self._set_beside, show_label=True),
             *([button("reveal", "Reveal gold", self.reveal)] if hidden else []),
-        )
-
-    def _strip(self, paid: Paid, tokens: Sequence[str]) -> Component:
-        scale = max([0.1, *(abs(one) for one in paid.payments)])
-        items = [
-            Chip(
-                token,
-                name=f"token {at + 1}, {token}, paid {fixed(payment, signed=True)}",
-                number=fixed(payment, signed=True) if paid.is_paid(at) else "\u2013",
-                tint=tint(payment, scale),
-            )
-            for at, (token, payment) in enumerate(zip(tokens, paid.payments, strict=True))
-        ]
-        prompt = [visible(self.world.policy.token_text(token)) for token in self.world.policy.encode(self.prompt)]
-        what = "Tokens with what they are paid; choosing one tells why"
-        stamp = f"{len(self.versions)}.{self.seed}"
-        return chips("strip", what, items, self._select, prompt=prompt, selected=self.selected, stamp=stamp)
-
-    def _pictures(self, paid: Paid, other: Paid | None, gold: Paid | None, tokens: Sequence[str]) -> Component:
-        scores = [Line("reward", paid.scores, "reward")]
-        bars = [Line("reward", paid.payments, "reward")]
-        if other is not None:
-            scores.append(Line(other.reading.name, other.scores, "policy"))
-            bars.append(Line(other.reading.name, other.payments, "policy"))
-        if gold is not None:
-            scores.append(Line("gold", gold.scores, "reward", "dash"))
-        level = term("the level", "The whole score again at each payment: the sum then grows with their number.")
-        change = term("the change", "The score now less the score at the last payment: the sum is the whole score.")
-        what = level if self.how == "level" else change
-        network = paid.reading.kind == "learned"
-        left = chart("scores", prefix_lines(tokens, scores, selected=self.selected), "Scores of every prefix")
-        right = chart("payments", payment_bars(tokens, bars, selected=self.selected), "What each token is paid")
-        return columns(
-            "pictures",
-            group(
-                "left", heading("left-title", "What the text so far is worth"), left, *([UNASKED] if network else [])
-            ),
-            group("right", heading("right-title", "Paid at ", WHEN[self.timing], ": ", what), right),
         )
 
     def _history(self) -> tuple[Component, ...]:
@@ -285,7 +242,16 @@ class RewardPanel(Panel):
         return self._paid(self.world.gold) if self.revealed and self.world.gold is not None else None
 
     def _tokens(self) -> list[str]:
-        return [visible(self.world.policy.token_text(token)) for token in self.ids]
+        return self._written(self.ids)
+
+    def _prompt_tokens(self) -> list[str]:
+        return self._written(self.world.policy.encode(self.prompt))
+
+    def _written(self, ids: Sequence[int]) -> list[str]:
+        return [visible(self.world.policy.token_text(token)) for token in ids]
+
+    def _stamp(self) -> str:
+        return f"{len(self.versions)}.{self.seed}"
 
     def _beside_gold(self, paid: Paid, gold: Paid | None, tokens: Sequence[str]) -> Words:
         return () if gold is None else opposite_words(paid, gold, tokens, self.selected)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from rllab.config import PrefixPay, Timing
 from rllab.plots.numbers import fixed
 from rllab.scoring import Reading
-from rllab.widgets.engine.components import Component, Span, bold
-from rllab.widgets.engine.marks import Column, table
+from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.backup import written
 
 Words = tuple[Span | str, ...]
@@ -87,15 +86,6 @@ def edit_words(what: str, score: tuple[float, float], gold: tuple[float, float] 
     if gold is None:
         return words
     return (*words, f" Gold goes from {_signed(written(gold[0]))} to {_signed(written(gold[1]))} ({_change(gold)}).")
-
-
-def parts_table(readings: Sequence[Reading], at: int) -> tuple[Component, ...]:
-    """Return the named parts of the rewards that have some, up to the chosen token and in all."""
-    rows: list[list[Span | str]] = []
-    for one in readings:
-        rows += [[f"{one.name}: {part}", _signed(row[at]), _signed(row[-1])] for part, row in one.parts.items()]
-    heads = [Column("part"), Column("up to this token", numeric=True), Column("whole response", numeric=True)]
-    return (table("parts", "Parts of the score, each with its weight", heads, rows),) if rows else ()
 
 
 def _payment(paid: Paid, at: int, payment: str) -> Words:
