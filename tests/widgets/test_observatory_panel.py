@@ -97,6 +97,17 @@ def test_a_law_that_describes_nothing_is_neither_praised_nor_drawn(panel: Observ
     assert described([good, poor[1]]) == [good]
 
 
+def test_a_peak_is_not_told_where_nobody_has_been(panel: ObservatoryPanel) -> None:
+    """A curve that has hardly bent yet is fitted with a peak at any distance, such as 255,000."""
+    press(panel)
+    curve = panel.observatory.curves[PPO]
+    reach = max(point.d for point in curve.points)
+    inside, outside = (Form("law", 1.0, 1.0, 0.9, 1.0, peak) for peak in (reach / 2, 5 * reach))
+    told = law_words([outside, inside], curve)
+    assert told.count("highest far beyond what was measured") == 1
+    assert told.count("highest at d = ") == 1
+
+
 def test_three_methods_stand_side_by_side(panel: ObservatoryPanel) -> None:
     for button in ("ppo", "best", "dpo"):
         press(panel, button)

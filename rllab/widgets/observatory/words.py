@@ -73,7 +73,8 @@ def law_words(forms: Sequence[Form], curve: Curve) -> str:
     """Say which of the two laws fits gold better, and where each has its highest point."""
     if not forms:
         return "Too few measurements so far to fit a law to gold."
-    told = [f"{form.name} with α {fixed(form.alpha)}, β {fixed(form.beta, 3)}, {_peak(form)}" for form in forms]
+    reach = max(point.d for point in curve.points)
+    told = [f"{form.name} with α {fixed(form.alpha)}, β {fixed(form.beta, 3)}, {_peak(form, reach)}" for form in forms]
     better, other = (fixed(form.aic, 1) for form in forms)
     if not described(forms):
         worse = "; ".join(f"R² {fixed(form.r2)} for {form.name}" for form in forms)
@@ -89,9 +90,11 @@ def described(forms: Sequence[Form]) -> list[Form]:
     return [form for form in forms[:1] if form.r2 > 0]
 
 
-def _peak(form: Form) -> str:
+def _peak(form: Form, reach: float) -> str:
     if not math.isfinite(form.peak) or form.alpha <= 0:
         return "without a highest point"
+    if form.peak > 2 * reach:
+        return "highest far beyond what was measured"
     return f"highest at d = {significant(form.peak)}"
 
 
