@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, direction, figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -99,7 +99,7 @@ def steps_of_v(tokens: Sequence[str], outlook: Outlook, *, sampled: Sampled | No
 def _written(outlook: Outlook) -> dict[str, Any]:
     """Return Q of the tokens that were written, each over the state that it was written in."""
     dots = _dots(outlook.q, first=0, name="Q of the token written", role="value")
-    roles = [_direction(q - v) for v, q in zip(outlook.values, outlook.q, strict=False)]
+    roles = [direction(q - v) for v, q in zip(outlook.values, outlook.q, strict=False)]
     return dots | {"marker": {"color": [colour(role) for role in roles], "size": 8}}
 
 
@@ -107,14 +107,10 @@ def _rises(outlook: Outlook) -> list[dict[str, Any]]:
     """Return a stem from V to Q for every token that was written."""
     pairs = enumerate(zip(outlook.values, outlook.q, strict=False))
     return [
-        {"type": "line", "x0": at, "x1": at, "y0": v, "y1": q, "line": {"color": colour(_direction(q - v)), "width": 3}}
+        {"type": "line", "x0": at, "x1": at, "y0": v, "y1": q, "line": {"color": colour(direction(q - v)), "width": 3}}
         for at, (v, q) in pairs
         if math.isfinite(v) and math.isfinite(q)
     ]
-
-
-def _direction(step: float) -> str:
-    return "up" if step > 0 else "down"
 
 
 def over_states(

@@ -37,6 +37,7 @@ ROLES: dict[str, Role] = {
     "focus": Role("#0b63ce", "#7db7ff"),
 }
 
+FLAT = 0.005  # a difference that is written 0.00 has no colour
 FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif'
 
 
@@ -80,6 +81,11 @@ def template() -> dict[str, Any]:
             "hoverlabel": {"font": {"size": 12}},
         }
     }
+
+
+def direction(step: float) -> str:
+    """Return the role of better or worse than usual; what is written 0.00 is neither."""
+    return "edge" if abs(step) < FLAT else "up" if step > 0 else "down"
 
 
 def figure(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, layout: Mapping[str, Any]) -> go.Figure:

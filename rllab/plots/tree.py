@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.plots.labels import LINE_PIXELS, span, spread
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, direction, figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -18,7 +18,6 @@ HEIGHT = 300
 PLOT_HEIGHT = HEIGHT - 60.0
 WIDEST = 4.0  # pixels of the line to an action that is certain
 LARGEST = 12.0  # pixels of its dot
-FLAT = 0.005  # an advantage that is written 0.00 has no colour
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Twig:
     @property
     def role(self) -> str:
         """Return the colour of better or worse than usual."""
-        return "edge" if abs(self.advantage) < FLAT else "up" if self.advantage > 0 else "down"
+        return direction(self.advantage)
 
 
 def path_tree(values: Sequence[float], stages: Sequence[Sequence[Twig]], *, depth: int) -> go.Figure:

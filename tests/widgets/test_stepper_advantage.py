@@ -1,15 +1,18 @@
 """The lens on advantages, the branch tree and the what-if of the token stepper, without a browser."""
 
+import copy
 import time
+from dataclasses import replace
 
 import pytest
 
-from rllab import LabError, Stepper, World
+from rllab import Critic, LabError, Stepper, World
 from rllab.estimates import candidates, foreseen, what_if
 from rllab.lines import MOST, Lines
 from rllab.truth import exact
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
+from rllab.widgets.stepper.words import advantage_words
 from tests.patience import SOON
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words
@@ -114,6 +117,21 @@ def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, mon
         assert q == shown(one.mean)
         assert q - a == pytest.approx(shown(found.value.mean), abs=1e-9)
     sent(panel)
+
+
+def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
+    model = copy.deepcopy(micro.critic.model)
+    stepper = Stepper(micro.replace(critic=Critic.beside(model, model)))
+    stepper.step(3)
+    panel = StepperPanel(stepper, lenses=("policy", "value", "advantage"))
+    assert "Q +1.58" in words(panel)  # what the end is paid is known without a critic
+    look = panel._look()
+    assert look.worth is not None
+    nothing = replace(look.worth, q=tuple(replace(one, mean=0.0) for one in look.worth.q))
+    assert "no token is better than another" in advantage_words(replace(look, worth=nothing))[0]
+    panel.set("lens", "value")
+    assert words(panel).startswith("The critic has not learned yet: it says 0 everywhere. V is")
 
 
 def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(large: StepperPanel, small: World) -> None:

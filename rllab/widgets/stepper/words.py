@@ -17,6 +17,7 @@ from rllab.widgets.pieces.backup import written
 from rllab.widgets.pieces.line import Line, Written
 
 Words = tuple[Span | str, ...]
+UNTAUGHT = "The critic has not learned yet: it says 0 everywhere"
 KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 
 
@@ -93,6 +94,8 @@ def value_words(look: Look) -> Words:
     if token is None and look.line.ended:
         return ("The line has ended: nothing more is to come, so there is no V to learn here. ", _meaning(look))
     here = fixed(values[look.at], signed=True)
+    if not any(one for one in values if math.isfinite(one)):
+        return (f"{UNTAUGHT}. ", _meaning(look))
     if token is None:
         return ("V = ", bold(here), " here: what the critic expects the rest of this text to earn. ", _meaning(look))
     after = values[look.at + 1]
@@ -118,6 +121,8 @@ def advantage_words(look: Look) -> Words:
         return (f"Values speak of temperature {plain(usual)}, these bars of {here}. Set it back under Sampling.",)
     if found is None:
         return ("Nobody knows yet what the tokens are worth here. Press Sample Q: each is continued to its end.",)
+    if found.value.kind == "learned" and not any(one.mean for one in found.q):
+        return (f"{UNTAUGHT}, so no token is better than another. Press Sample Q: each is continued to its end.",)
     return _best_words(look, found) if token is None else _token_words(look, found, token)
 
 
