@@ -33,6 +33,7 @@ from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs, written
 from rllab.widgets.pieces.known import Cut, first_look, small_tree
+from rllab.widgets.pieces.pace import with_time_left
 from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.worlds import World
 
@@ -241,8 +242,8 @@ class ExactTreePanel(Panel):
             raise
 
     def _grow(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        cut = self.cut
-        tree = exact(self.world, self.prompt, top_k=cut.top_k, horizon=cut.horizon, stop=stop, progress=progress)
+        cut, timed = self.cut, with_time_left(progress)
+        tree = exact(self.world, self.prompt, top_k=cut.top_k, horizon=cut.horizon, stop=stop, progress=timed)
         with self._lock:
             self._plant(tree)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from rllab.jobs import ProgressFunction
 from rllab.plots.numbers import fixed
 from rllab.worlds import World
 
 LARGE = 10_000_000  # parameters: from here on a batch takes long, so fewer are asked for at a time
+SAMPLES, FEWER_SAMPLES = 64, 8  # continuations to begin with
+WORTH_SAYING = 3.0  # seconds
 
 
 def is_large(world: World) -> bool:
@@ -26,3 +30,19 @@ def seconds_left(pace: Sequence[float], remaining: int) -> str:
         return ""
     each = sum(pace) / len(pace)
     return f", {fixed(each, 1)} s an update, {about(each * remaining)} to go"
+
+
+def usual_samples(world: World) -> int:
+    """Return how many continuations of a state to begin with."""
+    return FEWER_SAMPLES if is_large(world) else SAMPLES
+
+
+def with_time_left(progress: ProgressFunction) -> ProgressFunction:
+    """Let a progress that begins now also say how long the rest will take, where that is worth saying."""
+    began = time.monotonic()
+
+    def say(done: int, total: int, words: str) -> None:
+        left = (time.monotonic() - began) * (total - done) / done if done else 0.0
+        progress(done, total, f"{words}, {about(left)} to go" if left >= WORTH_SAYING else words)
+
+    return say

@@ -16,6 +16,7 @@ from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.known import small_tree
+from rllab.widgets.pieces.pace import with_time_left
 
 SHOWN = 50  # tokens to choose from
 MOST = 1024  # continuations
@@ -60,7 +61,8 @@ def compare(
 ) -> WhatIf:
     """Continue both tokens with the same random numbers."""
     world, prefix = stepper.world, stepper.prefix_ids[:t]
-    return what_if(world, stepper.prompt, prefix, pair, samples=samples, seed=SEED, stop=stop, progress=progress)
+    timed = with_time_left(progress)
+    return what_if(world, stepper.prompt, prefix, pair, samples=samples, seed=SEED, stop=stop, progress=timed)
 
 
 def check_different(stepper: Stepper, pair: Pair) -> None:

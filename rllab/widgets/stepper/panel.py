@@ -28,6 +28,7 @@ from rllab.widgets.engine.panel import View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.engine.working import WorkingPanel
 from rllab.widgets.pieces.line import read_line
+from rllab.widgets.pieces.pace import usual_samples
 from rllab.widgets.pieces.what_if import check_different, chosen, comparison, read_samples, what_if_words
 from rllab.widgets.pieces.worlds import Worlds
 from rllab.widgets.stepper.branches import branch_picture, line_options
@@ -67,7 +68,7 @@ class StepperPanel(WorkingPanel):
             raise LabError("lenses", tuple(lenses), f"choose at least one of {', '.join(LENSES)}")
         self.stepper = source if isinstance(source, Stepper) else Stepper(source, seed=seed)
         self.lines = Lines(self.stepper)
-        self.worth = Worth()
+        self.worth = Worth(usual_samples(self.stepper.world))
         self.selected = len(self.stepper.steps)
         self.lenses = tuple(lens for lens in LENSES if lens in lenses)
         self.lens = lenses[-1]
@@ -289,6 +290,7 @@ class StepperPanel(WorkingPanel):
         world = self._worlds.named(name)
         stepper = Stepper(world, seed=self.stepper.seed)
         self.stepper, self.lines = stepper, Lines(stepper)
+        self.worth.samples = usual_samples(world)
         self._to_the_end()
 
     # Inside.

@@ -25,6 +25,7 @@ from rllab.widgets.engine.components import (
 )
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.pieces.known import small_tree
+from rllab.widgets.pieces.pace import usual_samples, with_time_left
 from rllab.widgets.pieces.what_if import (
     SEED,
     UNCHOSEN,
@@ -60,9 +61,9 @@ class ValuePanel(Panel):
 
     title = "Value"
 
-    def __init__(self, source: World | Stepper, *, samples: int = 64, seed: int = 0) -> None:
+    def __init__(self, source: World | Stepper, *, samples: int | None = None, seed: int = 0) -> None:
         self.stepper = source if isinstance(source, Stepper) else Stepper(source, seed=seed)
-        self.samples = samples
+        self.samples = samples or usual_samples(self.stepper.world)
         self.selected = 0
         self.sampled = Sampled()
         self.pair = UNCHOSEN
@@ -156,7 +157,7 @@ class ValuePanel(Panel):
         """Go to another world."""
         world = self._worlds.named(name)
         stepper = Stepper(world, seed=self.stepper.seed)
-        self.stepper = stepper
+        self.stepper, self.samples = stepper, usual_samples(world)
         self._forget()
 
     # Inside.
@@ -212,7 +213,7 @@ class ValuePanel(Panel):
             samples=self.samples,
             seed=SEED,
             stop=stop,
-            progress=progress,
+            progress=with_time_left(progress),
         )
         with self._lock:
             self.told = ""

@@ -1,0 +1,34 @@
+"""How long something will take: said only once it is known, and fewer samples where each takes long."""
+
+import pytest
+
+from rllab import World
+from rllab.widgets import StepperPanel, ValuePanel
+from rllab.widgets.pieces import pace
+
+
+def test_the_time_left_follows_from_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [0.0], []
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+    report = pace.with_time_left(lambda *at: said.append(at))
+    for seconds, done in ((0.0, 0), (10.0, 20), (190.0, 99), (191.0, 100)):
+        now[0] = seconds
+        report(done, 100, "continuations")
+    assert said == [
+        (0, 100, "continuations"),
+        (20, 100, "continuations, about 40 s to go"),
+        (99, 100, "continuations"),
+        (100, 100, "continuations"),
+    ]
+
+
+def test_a_large_world_begins_with_fewer_continuations(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ValuePanel(micro).samples == StepperPanel(micro).worth.samples == 64
+    monkeypatch.setattr(pace, "LARGE", 10)
+    value, stepper = ValuePanel(micro), StepperPanel(micro)
+    assert value.samples == stepper.worth.samples == 8
+    assert ValuePanel(micro, samples=30).samples == 30
+    monkeypatch.setattr(pace, "LARGE", 10_000_000)
+    for panel in (value, stepper):
+        panel.set("world", "micro-tabular")
+    assert value.samples == stepper.worth.samples == 64
