@@ -1,28 +1,32 @@
 """Run everything that has to hold: `python lab.py test` installs what this needs and starts it.
 
-Fetching the real model (90 MB, once), linting, types, the tests, then the browser tests in a pytest process of
-their own (a live browser leaves an event loop behind that would break other tests). Both share the cores, the browser
-tests file by file. Every check runs even if one before failed.
+Fetching the real model (90 MB, once) and a browser while linting and types run, the tests, then the browser tests in
+a pytest process of their own (a live browser leaves an event loop behind that would break other tests). Both share the
+cores, the browser tests file by file. Every check runs even if one before failed.
 """
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from tests.browser import NoBrowserError, in_ci, ready_browser
 
 ROOT = Path(__file__).resolve().parent.parent
 E2E = "tests/e2e"
-SHARED = ["-n", str(min(4, os.cpu_count() or 1)), "--dist"]
+CORES = min(4, os.cpu_count() or 1)
+# One more for the browser than there are cores: a page and its kernel wait for each other much of the time.
 CHECKS = {
     "smollm2": ["rllab", "fetch", "smollm2"],
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy"],
-    "pytest": ["pytest", *SHARED, "worksteal"],
-    "browser": ["pytest", E2E, *SHARED, "loadfile"],
+    "pytest": ["pytest", "-n", str(CORES), "--dist", "worksteal"],
+    "browser": ["pytest", E2E, "-n", str(CORES + 1), "--dist", "loadfile"],
 }
 
 
@@ -35,25 +39,43 @@ class Outcome(NamedTuple):
     closing_line: str
 
 
-def run(name: str, module: list[str]) -> Outcome:
-    """Run one tool with this Python, showing its output as it comes."""
-    print(f"\n== {name} ==", flush=True)
+def run(name: str, module: list[str], *, shown: TextIO | None = None) -> Outcome:
+    """Run one tool with this Python, showing its output as it comes, on the screen or elsewhere."""
+    print(f"\n== {name} ==", file=shown, flush=True)
     began, last = time.monotonic(), ""
     command = [sys.executable, "-m", *module]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         for line in process.stdout:
-            print(line, end="", flush=True)
+            print(line, end="", file=shown, flush=True)
             last = line.strip() or last
     return Outcome(name, process.returncode == 0, time.monotonic() - began, last)
 
 
-def fetch_model() -> Outcome:
+def fetch_model(shown: TextIO) -> Outcome:
     """Fetch the real model once, or say in one line why its few tests do not run: that is no failure."""
-    fetched = run("smollm2", CHECKS["smollm2"])
+    fetched = run("smollm2", CHECKS["smollm2"], shown=shown)
     line = fetched.closing_line if fetched.passed else f"its tests did not run: {fetched.closing_line}"
     return fetched._replace(passed=True, closing_line=line)
+
+
+def fetch(shown: TextIO) -> Outcome:
+    """Fetch what the tests need from outside; a browser that cannot be had is told of when its tests are to run."""
+    model = fetch_model(shown)
+    with contextlib.suppress(NoBrowserError):
+        ready_browser()
+    return model
+
+
+def run_while_fetching(*names: str) -> list[Outcome]:
+    """Run checks that need nothing from outside beside the fetching, which speaks when it is done."""
+    with ThreadPoolExecutor(1) as beside, io.StringIO() as said:
+        model = beside.submit(fetch, said)
+        outcomes = [run(name, CHECKS[name]) for name in names]
+        first = model.result()
+        print(said.getvalue(), end="", flush=True)
+    return [first, *outcomes]
 
 
 def run_browser_tests() -> Outcome:
@@ -67,8 +89,7 @@ def run_browser_tests() -> Outcome:
 
 def main() -> int:
     """Run all checks and print how each ended; pytest's closing lines stand last."""
-    outcomes = [fetch_model(), *(run(name, CHECKS[name]) for name in ("ruff", "mypy", "pytest"))]
-    outcomes.append(run_browser_tests())
+    outcomes = [*run_while_fetching("ruff", "mypy"), run("pytest", CHECKS["pytest"]), run_browser_tests()]
     print("\n== all checks ==")
     for outcome in outcomes:
         verdict = "passed" if outcome.passed else "FAILED"

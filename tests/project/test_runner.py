@@ -64,6 +64,7 @@ def test_one_failure_fails_the_whole_and_the_rest_still_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runner, "CHECKS", CHECKS)
+    monkeypatch.setattr(runner, "ready_browser", lambda: "a browser")
     monkeypatch.setattr(runner, "run_browser_tests", lambda: runner.Outcome("browser", True, 1.0, "9 passed"))
     assert runner.main() == 1
     summary = capsys.readouterr().out.split("== all checks ==")[1]
