@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from rllab.errors import LabError, nearest
-from rllab.generation import Decoder, draw, exponential_noise
+from rllab.generation import Decoder
+from rllab.maths.sampling import draw, exponential_noise
 from rllab.truth.payments import open_ended
 from rllab.truth.prefixes import horizon_of
 from rllab.worlds import load_world

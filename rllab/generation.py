@@ -15,6 +15,7 @@ from torch import Tensor
 from rllab.config import check_count, check_number
 from rllab.errors import LabError, Stopped
 from rllab.maths.masking import until_end
+from rllab.maths.sampling import draw, exponential_noise
 from rllab.networks.forward import next_logits
 from rllab.records import Sequences
 
@@ -140,35 +141,6 @@ def write(
         if t + 1 == max_new_tokens or not bool(active.any()):
             return
         decoder.push(chosen)
-
-
-def exponential_noise(shape: Sequence[int], *, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Draw Exp(1) noise on the CPU for a whole batch, so that every device and split sees the same numbers."""
-    noise = torch.empty(tuple(shape), dtype=like.dtype).exponential_(generator=generator)
-    return noise.to(like.device)
-
-
-def draw(probs: Tensor, noise: Tensor) -> Tensor:
-    """Sample one index per row as argmax(p / q) with q ~ Exp(1), which is what torch.multinomial does."""
-    return torch.argmax(probs / noise, dim=-1)
-
-
-def filtered(probs: Tensor, *, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Keep the top_k likeliest tokens, then the fewest that reach the mass top_p, and rescale to 1.
-
-    0 and 1.0 switch the two off. The token that crosses top_p is kept, as is usual.
-    """
-    kept = probs
-    if 0 < top_k < probs.shape[-1]:
-        lowest = kept.topk(top_k, dim=-1).values[..., -1:]
-        kept = torch.where(kept >= lowest, kept, 0.0)
-        kept = kept / kept.sum(dim=-1, keepdim=True)
-    if top_p < 1.0:
-        ordered, order = kept.sort(dim=-1, descending=True)
-        before = ordered.cumsum(dim=-1) - ordered
-        inside = torch.zeros_like(kept, dtype=torch.bool).scatter(-1, order, before < top_p)
-        kept = torch.where(inside, kept, 0.0)
-    return kept / kept.sum(dim=-1, keepdim=True)
 
 
 def generate(

@@ -14,8 +14,9 @@ from torch import Tensor
 from rllab.config import check_number, is_whole
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
-from rllab.generation import Decoder, check_room, check_sampling, draw, exponential_noise, filtered, sequences_from_ids
+from rllab.generation import Decoder, check_room, check_sampling, sequences_from_ids
 from rllab.maths.divergence import entropy
+from rllab.maths.sampling import draw, exponential_noise, filtered
 from rllab.networks.forward import next_scalar
 from rllab.records import Rollout, Sequences, State, Step
 from rllab.value import Critic

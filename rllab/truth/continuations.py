@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from rllab.errors import Stopped
-from rllab.generation import Decoder, draw, exponential_noise
+from rllab.generation import Decoder
 from rllab.maths.divergence import kl_k1, selected_logprobs
+from rllab.maths.sampling import draw, exponential_noise
 from rllab.policy import Policy
 from rllab.stages import derived_seed
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rllab.errors import Stopped
 from rllab.evaluation import evaluate
-from rllab.generation import Decoder, draw, exponential_noise, filtered, generate, pad_left, sequences_from_ids, write
+from rllab.generation import Decoder, generate, pad_left, sequences_from_ids, write
+from rllab.maths.sampling import draw, exponential_noise, filtered
 from rllab.policy import Policy
 from rllab.records import take_rows
 from rllab.stepper import Stepper
