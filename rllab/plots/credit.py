@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, direction, figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,11 +25,11 @@ def credit_bars(
 ) -> go.Figure:
     """Draw reward (dots), TD error (bars) and GAE (line) of each token; the true advantage dotted where it is known."""
     low, high = span([*rewards, *deltas, *advantages, *exact], around=0.0, least=0.4)
-    labels = [EndLabel("GAE", advantages[-1], "policy"), EndLabel("\u25cf r", rewards[-1], "reward")]
+    labels = [EndLabel("GAE", advantages[-1], "dim"), EndLabel("\u25cf r", rewards[-1], "reward")]
     traces = [
         _bars(deltas),
         _trace("r, the reward", [_paid(one) for one in rewards], "markers", "reward", size=9),
-        _trace("GAE", advantages, "lines+markers", "policy", size=6),
+        _trace("GAE", advantages, "lines+markers", "dim") | {"marker": {"color": _signs(advantages), "size": 8}},
     ]
     if exact:
         traces.append(_trace("A exact", exact, "lines", "ink", dash="dot"))
@@ -53,14 +53,18 @@ def _paid(reward: float) -> float | None:
     return reward if reward != 0 else None
 
 
+def _signs(numbers: Sequence[float]) -> list[str]:
+    """Return the colours of better and worse than usual."""
+    return [colour(direction(number)) for number in numbers]
+
+
 def _bars(deltas: Sequence[float]) -> dict[str, Any]:
-    colours = [colour("up" if delta > 0 else "down") for delta in deltas]
     return {
         "type": "bar",
         "name": "TD error \u03b4",
         "x": list(range(len(deltas))),
         "y": list(deltas),
-        "marker": {"color": colours},
+        "marker": {"color": _signs(deltas)},
         "hovertemplate": "\u03b4 %{y:.3f}<extra></extra>",
     }
 

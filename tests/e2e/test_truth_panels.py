@@ -190,6 +190,24 @@ def test_the_tree_of_another_prompt(notebook: Notebook, tree: Locator) -> None:
     tree.get_by_role("combobox", name="Prompt").select_option(notebook.value("world.prompts[0]"))
 
 
+def test_a_world_too_large_to_be_whole_is_cut_and_says_so(notebook: Notebook, tree: Locator) -> None:
+    tree.get_by_role("combobox", name="World").select_option("tales")
+    expect(tree.locator(".badges")).to_have_text("exact under top-k and horizon", timeout=60_000)
+    expect(tree.locator(".bars-list button")).to_have_count(3)
+    box = tree.get_by_role("textbox", name="horizon")
+    box.fill("2")
+    box.press("Tab")
+    expect(tree.locator("[data-key=cut-note]")).to_contain_text("exact under top-k 3, horizon 2", timeout=60_000)
+    expect(tree.locator("[data-key=where]")).to_have_text("tales \u00b7 9 responses", timeout=60_000)
+    expect(tree.locator(".reading b").first).to_have_text(written(notebook.value("tree.tree.J")))
+    box.fill("60")
+    box.press("Tab")
+    expect(tree.get_by_role("alert")).to_contain_text("too large to enumerate")
+    expect(box).to_have_value("2")
+    tree.get_by_role("combobox", name="World").select_option("micro")
+    expect(tree.locator(".badges")).to_have_text("exact")
+
+
 def test_gae_of_a_response_follows_lambda(notebook: Notebook, advantage: Locator) -> None:
     slider = advantage.get_by_role("slider", name="\u03bb")
     for key, lam in (("Home", 0.0), ("End", 1.0)):
