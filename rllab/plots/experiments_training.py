@@ -213,22 +213,23 @@ def first_epoch_ratio(result: x15.Result) -> Picture:
 
 
 def explained_by_position(result: x17.Result) -> Picture:
-    """Draw how much of the variance of the return each critic explains, by quarter of the text, mean over seeds."""
+    """Draw how much of the variance of the return each critic explains, by quarter of the text, median over seeds."""
     quarters, series, overall = list(range(1, x17.QUARTERS + 1)), [], []
     for arm, role in zip(x17.ARMS, ("value", "edge", "down", "policy"), strict=True):
         own = result.of(arm)
-        means = [statistics.fmean(column) for column in zip(*(one.explained for one in own), strict=True)]
-        overall.append(statistics.fmean(one.overall for one in own))
-        if min(means) > LOWEST:
-            series.append(Line(arm, quarters, means, role, mode=DOTTED))
+        typical = [statistics.median(column) for column in zip(*(one.explained for one in own), strict=True)]
+        overall.append(statistics.median(one.overall for one in own))
+        if min(typical) > LOWEST:
+            series.append(Line(arm, quarters, typical, role, mode=DOTTED))
     drawn = line_chart(series, Axes("quarter of the text", "explained variance, fresh texts", ticks=quarters))
     first, last = series[0].y[0], max(series[0].y)
-    below = "" if len(series) == len(x17.ARMS) else " (too low for this picture)"
+    worst = fixed(min(one.overall for one in result.of(x17.ARMS[2])), 0)
+    below = f" ({worst} on the worst seed" + (")" if len(series) == len(x17.ARMS) else "; too low for this picture)")
     words = (
         f"The fitted critic explains {fixed(first)} of the variance in the first quarter and up to {fixed(last)} later "
         f"on. With a value believed in after the end it explains {fixed(overall[2])} in all{below} instead "
         f"of {fixed(overall[0])}, without learning {fixed(overall[1])}; padding in the fit changes little here "
-        f"({fixed(overall[3])}), because nothing before the end looks at what stands after it."
+        f"({fixed(overall[3])}), because nothing before the end looks at what stands after it. Medians of seeds."
     )
     return Picture(drawn, words, "explained variance by position in the text", last - first)
 
