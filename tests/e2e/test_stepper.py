@@ -106,7 +106,12 @@ def test_what_if_runs_and_reads_itself(notebook: Notebook, small: Locator, shots
     small.get_by_role("button", name="Compare").click()
     expect(small.locator('[data-key="histograms"] .main-svg').first).to_be_visible(timeout=20_000)
     sentence = notebook.value("small.worth.compared(small.stepper, 2).sentence")
-    expect(small.locator(".reading")).to_have_text(sentence.replace(" -", f" {MINUS}"))
+    expect(small.locator(".reading")).to_contain_text(sentence.replace(" -", f" {MINUS}"))
+    exact = "__import__('rllab').truth.exact(world, small.stepper.prompt).Q(small.stepper.prefix_ids)"
+    happy, sad = (
+        written(notebook.value(f"{exact}[{at}].item()")).removeprefix("+") for at in notebook.value("small.worth.pair")
+    )
+    expect(small.locator(".reading")).to_contain_text(f"Exactly, the two are worth {happy} and {sad}.")
     bins = "(panel) => panel.querySelector('[data-key=histograms] .js-plotly-plot').data.map((trace) => trace.y)"
     assert [sum(counts) for counts in small.evaluate(bins)] == [64, 64]
     expect(small.locator(".badge")).to_have_text(["exact", "Monte-Carlo \u00b1 s.e."])

@@ -130,7 +130,7 @@ def test_two_tokens_are_compared_with_the_same_dice(notebook: Notebook, value: L
     value.get_by_role("combobox", name="What if").select_option(label="sad")
     value.get_by_role("combobox", name="or", exact=True).select_option(label="happy")
     value.get_by_role("button", name="Compare").click()
-    wait_until_idle(notebook, "value")
+    expect(value.locator("[data-key=histograms] .main-svg").first).to_be_visible(timeout=60_000)
     error = notebook.value("value.sampled.what_if.difference.standard_error")
     sad, happy = notebook.value("[round(one.mean, 2) for one in value.sampled.what_if.q]")
     expect(value.locator(".reading")).to_contain_text(

@@ -82,7 +82,9 @@ class AdvantagePanel(Panel):
         if self.group is None:
             return View(body=(self._choices(), self._controls()), reading=(START,))
         made = credit(self.group, self._values(self.group), gamma=self.gamma, lam=self.lam)
-        tokens = read_tokens(self.group, made, self.row, self._name)
+        tokens, truth = read_tokens(self.group, made, self.row, self._name), self._truth(self.group)
+        earned = self.group.objective.describe().removeprefix("expected ")
+        pictures = credit_picture(tokens, self.selected, exact=truth), comparison(self.group, shown=self.row)
         return View(
             aside=note("where", f"{called(self.world)} \u00b7 {len(self.group.rollout)} responses"),
             body=(
@@ -91,17 +93,11 @@ class AdvantagePanel(Panel):
                 self._dials(),
                 *self._warning(),
                 self._strip(tokens),
-                columns(
-                    "pictures",
-                    credit_picture(tokens, self.selected, exact=self._truth(self.group)),
-                    comparison(self.group, shown=self.row),
-                ),
-                note(
-                    "objective", f"All r together are the {self.group.objective.describe().removeprefix('expected ')}."
-                ),
+                columns("pictures", *pictures),
+                note("objective", f"All r together are the {earned}."),
             ),
             reading=token_words(tokens, self.selected, gamma=self.gamma, lam=self.lam),
-            badges=(*BADGE[self._kind], *(("exact",) if self._truth(self.group) else ())),
+            badges=(*BADGE[self._kind], *(("exact",) if truth else ())),
             foot=("keys: w writes a group; arrows move along the tokens",),
             shortcuts={"w": "write"},
         )
