@@ -177,6 +177,7 @@ def test_all_others_are_one_row_and_all_advantages_cancel(large: StepperPanel, m
 def test_at_another_temperature_no_value_is_shown(panel: StepperPanel) -> None:
     panel.set("temperature", "0.5")
     assert words(panel).startswith("Values speak of temperature 1, these bars of 0.5")
+    assert "compare" not in panel._components
     assert bar_numbers(panel) == {label: [] for label in bar_numbers(panel)}
     panel.set("strip", 1)  # that token was drawn at 1
     assert "Q " in words(panel)

@@ -128,8 +128,10 @@ def test_filters_show_what_the_sampler_uses_instead(panel: StepperPanel) -> None
     panel.set("top-k", "2")
     inner = [item["inner"] for item in panel.component("bars")["items"]]
     assert [width > 0 for width in inner] == [True, True] + [False] * (len(inner) - 2)
+    assert "thin: what is drawn from" in words(panel, "left-note")
     panel.set("top-k", "0")
     assert all("inner" not in item for item in panel.component("bars")["items"])
+    assert "thin" not in words(panel, "left-note")
 
 
 def test_the_policy_sentence_quotes_the_bars_and_the_curve(panel: StepperPanel) -> None:

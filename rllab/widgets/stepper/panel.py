@@ -177,7 +177,8 @@ class StepperPanel(WorkingPanel):
 
     def _asking(self, look: Look) -> tuple[Component, ...]:
         """Return, through the lens on advantages, what can be sampled in this state."""
-        if self.lens != "advantage" or look.state.done or self.stepper.stale:
+        elsewhere = look.temperature != look.objective.temperature  # what is sampled has no place beside these bars
+        if self.lens != "advantage" or look.state.done or self.stepper.stale or elsewhere:
             return ()
         words = "continuations of each"
         go = (

@@ -60,6 +60,9 @@ def candidate_bars(look: Look, policy: Policy, on_write: Callable[[int], object]
             "left-note",
             "bar: \u03c0 \u00b7 tick: ",
             tick,
+            " \u00b7 thin: what is drawn from, after top-k and top-p"
+            if any(one.inner is not None for one in items)
+            else "",
             f" \u00b7 full width: {plain(full)} \u00b7 click a bar: {past}",
         ),
     )
