@@ -22,6 +22,15 @@ def fixed(value: float, places: int = 2, *, signed: bool = False) -> str:
     return (MINUS if value < 0 else "+" if signed else "") + text
 
 
+def counted(count: int, word: str) -> str:
+    """Write how many there are of something.
+
+    >>> counted(1, "token"), counted(1200, "token")
+    ('1 token', '1,200 tokens')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, the exponent in its shortest form.
 

@@ -35,6 +35,11 @@ from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.worlds import World
 
 QUANTITIES = {"weights": "weight", "push": "push", "change": "\u0394 log \u03c0"}
+MEANINGS = {
+    "weights": "what multiplies the token's log-prob in the loss: up makes it likelier",
+    "push": "the weight with the token's share of the mean over the batch, as the step begins",
+    "change": "the token's log-prob after one step, less that before it, in nats",
+}
 SHOWN = 24  # tokens of a response
 START = (
     "Press Write a batch: the policy writes some texts, and every algorithm takes its first step on these same texts "
@@ -59,11 +64,16 @@ class SameBatchPanel(Panel):
         seen = self.compared
         if seen is None:
             return View(body=(self._controls(),), reading=(START,), shortcuts={"w": "write"})
+        prompt = seen.rollout.prompts[self.row]
         return View(
             aside=note("where", f"{called(self.world)} \u00b7 {len(seen.rollout)} responses"),
             body=(
                 self._controls(),
                 self._lookup(seen),
+                note(
+                    "meaning",
+                    f"An answer to \u201c{prompt}\u201d. {QUANTITIES[self.quantity]}: {MEANINGS[self.quantity]}.",
+                ),
                 *(self._strip(seen, view) for view in seen.views),
                 columns("tables", self._directions(seen), self._effects(seen)),
             ),
@@ -185,7 +195,7 @@ class SameBatchPanel(Panel):
         ids, names = seen.rollout.response_ids(self.row), [named(view.algorithm).title for view in seen.views]
         token = visible(self.world.policy.token_text(ids[self.token]))
         given = ", ".join(
-            f"{name} {fixed(float(view.weights[self.row, self.token]), signed=True)}"
+            f"{fixed(float(view.weights[self.row, self.token]), signed=True)} from {name}"
             for name, view in zip(names, seen.views, strict=True)
         )
         flat = int(seen.cosines.argmin())

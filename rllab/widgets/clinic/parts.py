@@ -129,7 +129,10 @@ def curves(case: Case, view: str, *, twin: bool) -> Component:
 def _sheet(sheet: Sheet, rows: Sequence[dict[str, float]], *, twin: bool) -> Component:
     lines = list(sheet.curves)
     if twin:
-        lines += [Curve(f"{TWIN}{one.metric}", f"healthy {one.label}", "dim", "dash") for one in sheet.curves]
+        lines += [
+            Curve(f"{TWIN}{one.metric}", f"healthy {one.label}", "dim", dash)
+            for one, dash in zip(sheet.curves, ("dash", "dot"), strict=False)  # grey both, and two at the most
+        ]
     names = ", ".join(one.label for one in lines)
     least = NARROWEST if sheet.unit in {"share", "ratio"} else 1e-6
     figure = training_curves(rows, lines, y=sheet.unit, least=least)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from rllab.clinic import Case
+from rllab.plots.numbers import counted
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.pace import about, is_large, seconds_left
 from rllab.worlds import World
 
-UPDATES, FEW_UPDATES = 20, 5  # of a case, and of one in a large world
+UPDATES = 20
+FEW_UPDATES = 5  # in a large world: every fault is seen by then, though the checkup may want more to be sure of it
 START = (
     "Draw a case: a training run that may have a silent fault in it, one that really shipped somewhere. All you get "
     "are its numbers. Find what cannot be right, and name it."
@@ -27,7 +29,7 @@ def pace(case: Case) -> list[float]:
 
 def length_words(world: World, updates: int, measured: list[float]) -> str:
     """Say what a case costs before it is drawn: measured on this machine, or that nobody knows yet."""
-    words = f"A case is {updates} updates of a run, and as many of its healthy twin"
+    words = f"A case is {counted(updates, 'update')} of a run, and as many of its healthy twin"
     if measured:
         return f"{words}: {about(updates * sum(measured) / len(measured))} here, by the last case."
     if is_large(world):
@@ -51,7 +53,7 @@ def case_words(case: Case, *, given_up: bool, running: bool, tally: str) -> tupl
     if running:
         return (f"The run and its healthy twin are at update {len(case.healthy)}.",)
     return (
-        f"{len(case.history)} updates are there to be looked at, and every token of the last one. ",
+        f"{counted(len(case.history), 'update')} can be looked at, and every token of the last one. ",
         "Which two numbers should agree and do not?",
         f" You have answered {'once' if tried == 1 else f'{tried} times'}." if tried else "",
         tally,

@@ -9,7 +9,7 @@ from rllab.agreement import AgainstJudge, Agreement
 from rllab.label_store import Imported
 from rllab.labelling import Report, Revealed, Sitting
 from rllab.plots.agreement import Point, accuracy_curve, calibration_curve
-from rllab.plots.numbers import fixed
+from rllab.plots.numbers import counted, fixed
 from rllab.widgets.engine.components import Component, Span, bold, columns, group, heading, term
 from rllab.widgets.engine.marks import chart
 
@@ -20,8 +20,8 @@ Words = tuple[Span | str, ...]
 def count_words(sitting: Sitting) -> str:
     """Return how many labels there are, and how many pairs wait."""
     store = sitting.store
-    ties = f", {_many(len(store.ties), 'tie')}" if store.ties else ""
-    return f"{_many(len(store), 'label')}{ties} \u00b7 {_many(len(sitting.questions), 'pair')} in line"
+    ties = f", {counted(len(store.ties), 'tie')}" if store.ties else ""
+    return f"{counted(len(store), 'label')}{ties} \u00b7 {counted(len(sitting.questions), 'pair')} in line"
 
 
 def label_words(sitting: Sitting, told: Words | None, *, carried: int) -> Words:
@@ -35,7 +35,7 @@ def label_words(sitting: Sitting, told: Words | None, *, carried: int) -> Words:
         return (asked,)
     learn = "Refit when you have a few" if len(sitting.store.pairs) < 2 else "Press Refit"
     return (
-        f"{_many(len(sitting.store), 'label')} on the disk. {learn}: a ",
+        f"{counted(len(sitting.store), 'label')} on the disk. {learn}: a ",
         term("Bradley-Terry", "A model that gives every text a score; the difference of two is the log-odds."),
         f" model learns to score higher what you prefer. Untaught, it guesses: a loss of ln 2 = {fixed(LN2, 3)} nats.",
         *_denied(sitting),
@@ -50,8 +50,8 @@ def report_words(report: Report) -> Words:
     found = report.held_out
     words: Words = (
         f"Fitted to {report.labels - found.pairs} labels, the reward ranks ",
-        bold(f"{_half(found.ranked_alike)} of {found.pairs}"),
-        f" labels kept aside as they were judged, at a loss of {fixed(found.loss)} nats",
+        bold(f"{_half(found.ranked_alike)} of {counted(found.pairs, 'label')}"),
+        f" kept aside as judged, at a loss of {fixed(found.loss)} nats",
         f"; guessing ranks half of them and costs {fixed(LN2)}. ",
     )
     if report.judged is None:
@@ -69,7 +69,7 @@ def report_words(report: Report) -> Words:
 def teacher_words(name: str, count: int, found: AgainstJudge) -> Words:
     """Say how often a simulated judge would have judged as the learner did."""
     return (
-        f"Asked about your {_many(count, 'pair')}, {name} would agree with you on ",
+        f"Asked about your {counted(count, 'pair')}, {name} would agree with you on ",
         bold(_percent(found.expected)),
         f"; with itself, asked again, at best on {_percent(found.ceiling)}. A half would be chance.",
     )
@@ -94,7 +94,7 @@ def revealed_words(found: Revealed) -> Words:
 
 def imported_words(read: Imported, path: str) -> Words:
     """Say what a file held: how many pairs are new, and what is wrong with its other lines."""
-    words: Words = (f"{_many(len(read.pairs), 'new pair')} from {path}.",)
+    words: Words = (f"{counted(len(read.pairs), 'new pair')} from {path}.",)
     if not read.problems:
         return words
     rest = f" and {len(read.problems) - 1} more" if len(read.problems) > 1 else ""
@@ -143,7 +143,7 @@ def _since(sitting: Sitting, carried: int) -> Words:
     fresh = len(sitting.store.pairs) - sitting.reports[-1].labels
     if carried == sitting.reports[-1].labels:
         return ("This reward is in training now: PPO will see it and nothing else.",)
-    return (f"{_many(fresh, 'label')} since then; refit to learn from them.",) if fresh > 0 else ()
+    return (f"{counted(fresh, 'label')} since then; refit to learn from them.",) if fresh > 0 else ()
 
 
 def _half(number: float) -> str:
@@ -157,7 +157,3 @@ def _half(number: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}%" if math.isfinite(share) else "not a number of"
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -101,7 +101,7 @@ class MicroscopePanel(Panel):
                 self.choose_algorithm,
                 disabled=self.busy,
             ),
-            slider("scale", "length", lengths, SCALES.index(self.scale), self._set_scale, disabled=self.busy),
+            slider("scale", "step length", lengths, SCALES.index(self.scale), self._set_scale, disabled=self.busy),
         )
 
     def _controls(self) -> Component:

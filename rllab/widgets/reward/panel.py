@@ -11,7 +11,7 @@ from rllab.config import PrefixPay, Timing
 from rllab.errors import Stopped
 from rllab.generation import generate
 from rllab.jobs import ProgressFunction
-from rllab.plots.numbers import fixed
+from rllab.plots.numbers import counted, fixed
 from rllab.reward import Reward
 from rllab.scoring import Reading, contrasts, read, response_from_ids
 from rllab.widgets.engine.components import (
@@ -76,7 +76,9 @@ class RewardPanel(Panel):
         readings = [one.reading for one in (paid, other, gold) if one is not None]
         tokens = self._tokens()
         return View(
-            aside=note("where", f"{called(self.world)} \u00b7 {len(tokens)} tokens \u00b7 {self.world.reward.name}"),
+            aside=note(
+                "where", f"{called(self.world)} \u00b7 {counted(len(tokens), 'token')} \u00b7 {self.world.reward.name}"
+            ),
             body=(
                 self._source(),
                 self._editing(),

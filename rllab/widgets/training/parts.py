@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rllab.checkup import Finding, diagnose, summary
 from rllab.comparison import Band, Study
 from rllab.plots.curves import BANDS_HEIGHT, banded_curves
-from rllab.plots.numbers import fixed
+from rllab.plots.numbers import counted, fixed
 from rllab.records import UpdateRecord
 from rllab.trainer import Trainer
 from rllab.widgets.engine.components import Component, bold, button, finding, fold, group, heading, note, number, row
@@ -56,7 +56,7 @@ def beside_parts(panel: RunPanel) -> tuple[Component, ...]:
 def _kept(panel: RunPanel, letter: str) -> tuple[Component, ...]:
     kept, busy = panel.shelf.run(letter), panel.busy
     key = letter.lower()
-    said = f" {kept.algorithm.title}, {len(kept.history)} updates: {_ends(kept)}."
+    said = f" {kept.algorithm.title}, {counted(len(kept.history), 'update')}: {_ends(kept)}."
     return (
         row(
             f"kept-{key}",
