@@ -17,7 +17,7 @@ from rllab.widgets.engine.text import visible
 SHOWN = 8  # candidates with bars of their own
 LISTED = 50  # candidates in the table
 OWN = "own"  # the text that the learner wrote, in place of a row of the batch
-OTHERS = "all others"
+OTHERS = "others"
 MARKS = {"change": "\u0394 log \u03c0", "ratio": "ratio", "weight": "weight", "value": "\u0394 V"}
 
 
@@ -209,10 +209,10 @@ def signed_span(value: float) -> Span:
 def written(value: float, *, signed: bool = True) -> str:
     """Write a change: two decimals, three where it is small.
 
-    >>> written(0.214), written(-0.0213), written(0.00012), written(float("nan"))
-    ('+0.21', '−0.021', '0.000', '')
+    >>> written(0.214), written(-0.0998), written(-0.0213), written(0.00012), written(float("nan"))
+    ('+0.21', '−0.10', '−0.021', '0.000', '')
     """
-    return fixed(value, 2 if abs(value) >= 0.1 else 3, signed=signed) if math.isfinite(value) else ""
+    return fixed(value, 2 if round(abs(value), 3) >= 0.1 else 3, signed=signed) if math.isfinite(value) else ""
 
 
 def _held_back(seen: Examination, text: Text) -> list[bool]:
