@@ -59,11 +59,6 @@ class Candidates:
         """Return the probability of all other actions together."""
         return max(0.0, 1.0 - sum(self.probs))
 
-    @property
-    def other_advantage(self) -> float:
-        """Return the mean advantage of all other actions."""
-        return self.others.mean - self.value.mean
-
 
 def candidates(
     world: World,

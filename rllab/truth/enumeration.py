@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 import torch
@@ -49,6 +49,7 @@ def exact(
 
     `horizon` is the largest number of response tokens, by default the world's. With `top_k` only the likeliest
     tokens of each state are followed, and policy and reference are rescaled to them: the truth of a smaller world.
+    Progress counts states and responses, out of as many as there can be: where the end is likely there are fewer.
     """
     objective = objective_of(world, objective)
     policy = policy or world.policy
@@ -56,12 +57,14 @@ def exact(
     horizon = horizon_of(world, ids) if horizon is None else horizon
     check_size(policy, ids, horizon=horizon, top_k=top_k, max_leaves=max_leaves)
     top_k, temperature = top_k if top_k < policy.vocabulary else 0, objective.temperature  # a cut of nothing is none
+    states = _most_states(policy, horizon=horizon, top_k=top_k)
+    count = _counting(progress, states + count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k))
     with policy.lock:
         weights = policy.weights
-        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, progress=progress)
+        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, count=count)
         ref_logprobs = _reference(policy, objective, ids, levels, stop=stop)
     leaves = leaf_sequences(levels, policy, prompt)
-    scores = _scored(objective, leaves, stop=stop)
+    scores = _scored(objective, leaves, stop=stop, count=lambda judged: count(states + judged))
     rewards = edge_rewards(levels, scores.per_token.double().cpu(), reward=objective.reward.name)
     paid = paid_edges(levels, rewards, ref_logprobs, kl_coef=objective.kl_coef)
     q, v = back_up(levels, paid, gamma=objective.gamma)
@@ -75,6 +78,16 @@ def count_leaves(vocabulary: int, *, horizon: int, top_k: int = 0) -> int:
     if 0 < top_k < vocabulary:
         return int(min(MANY, top_k**horizon))
     return _powers(vocabulary - 1, terms=horizon + 1)
+
+
+def _most_states(policy: Policy, *, horizon: int, top_k: int) -> int:
+    """Return how many states there are at most in which a token is chosen."""
+    return _powers(min(top_k or policy.vocabulary, policy.vocabulary - 1), terms=horizon)
+
+
+def _counting(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Return who is told how much has been done."""
+    return lambda done: None if progress is None else progress(done, total, "states and responses read")
 
 
 def _powers(base: int, *, terms: int) -> int:
@@ -109,7 +122,7 @@ def check_size(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int, 
 def _cost(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int) -> tuple[int, float, float]:
     """Return the leaves of a tree, at most, and about how many bytes and seconds it takes."""
     leaves = count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k)
-    states = _powers(min(top_k or policy.vocabulary, policy.vocabulary - 1), terms=horizon)
+    states = _most_states(policy, horizon=horizon, top_k=top_k)
     width = len(ids) + horizon
     reading = BUDGET * min(1.0, states / open_prefixes(policy, width=width))
     per_leaf = 8 * width + 64 * width + 128  # tokens, masks and rewards, and the text
@@ -120,8 +133,6 @@ def _cost(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int) -> tu
 def _multiplications(policy: Policy) -> int:
     """Return how many weights take part in reading one token: all but the tables that are only looked up."""
     tables = {id(table.weight) for table in policy.model.modules() if isinstance(table, torch.nn.Embedding)}
-    if (head := policy.model.get_output_embeddings()) is not None:
-        tables.discard(id(head.weight))  # it may be the table of the words, and is multiplied with as well
     return sum(one.numel() for one in policy.model.parameters() if id(one) not in tables)
 
 
@@ -135,12 +146,15 @@ def _reference(
     return read(objective.reference, ids, levels, temperature=objective.temperature, stop=stop)
 
 
-def _scored(objective: Objective, leaves: Sequences, *, stop: threading.Event | None) -> Scores:
+def _scored(
+    objective: Objective, leaves: Sequences, *, stop: threading.Event | None, count: Callable[[int], None]
+) -> Scores:
     """Score all leaves, some at a time."""
     scored = []
     for rows in slices(len(leaves), size=max(1, SCORED_AT_ONCE // leaves.tokens.shape[1])):
         if stop is not None and stop.is_set():
             raise Stopped
         scored.append(objective.score(leaves.select(rows)))
+        count(rows.stop)
     parts = {name: torch.cat([one.parts[name] for one in scored]) for name in scored[0].parts}
     return Scores(torch.cat([one.total for one in scored]), parts, torch.cat([one.per_token for one in scored]))

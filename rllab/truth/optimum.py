@@ -23,11 +23,6 @@ class Optimum:
     reward: float  # expected, undiscounted
     kl: float  # nats: KL(pi* || pi_ref)
 
-    @property
-    def log_z(self) -> float:
-        """Return log of the sum of pi_ref exp(R / beta), in nats (at gamma = 1)."""
-        return self.J / self.beta
-
 
 def soft_optimum(
     levels: Sequence[Level], rewards: Sequence[Tensor], ref_logprobs: Sequence[Tensor], *, beta: float, gamma: float

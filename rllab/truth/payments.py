@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from rllab.generation import sequences_from_ids
-from rllab.objective import Objective
 from rllab.policy import Policy
 from rllab.records import Sequences
 from rllab.truth.prefixes import is_over
@@ -18,10 +15,3 @@ def open_ended(policy: Policy, prompt: str, rows: Sequence[Sequence[int]], *, ho
     filler = 0 if policy.eos_id else 1  # any token but the end
     longer = [row if is_over(row, eos=policy.eos_id, horizon=horizon) else (*row, filler) for row in rows]
     return sequences_from_ids(policy, [prompt] * len(rows), longer)
-
-
-def paid_along(
-    objective: Objective, policy: Policy, prompt: str, rows: Sequence[Sequence[int]], *, horizon: int
-) -> Tensor:
-    """Return what is paid for each token of some responses, (n, T or T+1) float64, without the KL."""
-    return objective.score(open_ended(policy, prompt, rows, horizon=horizon)).per_token.double().cpu()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rllab.errors import LabError
-from rllab.generation import Decoder, Progress
+from rllab.generation import Decoder
 from rllab.policy import Policy
 from rllab.truth.levels import Level, link
 from rllab.truth.walk import walk
@@ -22,17 +22,16 @@ def grow(
     horizon: int,
     top_k: int,
     temperature: float,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    stop: threading.Event | None,
+    count: Callable[[int], None],
 ) -> tuple[Level, ...]:
     """Enumerate every response of at most `horizon` tokens, or those of each state's `top_k` likeliest ones.
 
-    Progress counts the states that were read, out of as many as there can be: where the end is likely there are fewer.
+    `count` is told how many states have been read so far.
     """
-    below = row_sizes(policy, horizon=horizon, top_k=top_k)
-    count = None if progress is None else lambda seen: progress(seen, below[0], "states read")
     growth = _Growth(policy.eos_id, horizon, top_k, temperature, count)
     with torch.no_grad(), policy.lock:
+        below = row_sizes(policy, horizon=horizon, top_k=top_k)
         walk(Decoder(policy, [prompt_ids], stop=stop), growth, below=below, stop=stop)
     pieces = [(torch.cat(actions), torch.cat(logprobs)) for actions, logprobs in growth.levels if actions]
     return link(pieces, eos=policy.eos_id)  # where a cut keeps the end alone, nothing is as long as the horizon
@@ -86,9 +85,7 @@ def sizes_below(levels: Sequence[Level]) -> list[int]:
 class _Growth:
     """Collect the actions of a tree and their log-probs, level by level, while it grows."""
 
-    def __init__(
-        self, eos: int, horizon: int, top_k: int, temperature: float, count: Callable[[int], None] | None
-    ) -> None:
+    def __init__(self, eos: int, horizon: int, top_k: int, temperature: float, count: Callable[[int], None]) -> None:
         self.levels: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in range(horizon)]
         self._seen, self._count = 0, count
         self._eos, self._top_k, self._temperature = eos, top_k, temperature
@@ -103,8 +100,7 @@ class _Growth:
         ):
             column.append(kept)
         self._seen += rows
-        if self._count is not None:
-            self._count(self._seen)
+        self._count(self._seen)
         going_on = (actions != self._eos) & (depth + 1 < len(self.levels))
         parents, columns = going_on.nonzero(as_tuple=True)
         return parents, actions[parents, columns]

@@ -19,7 +19,7 @@ from rllab.objective import Estimate, Objective
 from rllab.policy import Policy
 from rllab.truth.continuations import Start, Written, rows_at_once, write_on
 from rllab.truth.levels import written_to
-from rllab.truth.payments import paid_along
+from rllab.truth.payments import open_ended
 from rllab.truth.prefixes import check_prefixes, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
 
@@ -131,8 +131,8 @@ class Family:
         paid = [0.0] * len(prefixes)
         if led:
             rows = [prefixes[place] for place in led]
-            along = paid_along(task.objective, task.world.policy, task.prompt, rows, horizon=task.horizon)
-            for place, row in zip(led, along, strict=True):
+            texts = open_ended(task.world.policy, task.prompt, rows, horizon=task.horizon)
+            for place, row in zip(led, task.objective.score(texts).per_token, strict=True):
                 paid[place] = float(row[len(prefixes[place]) - 1])
         return cls(prefixes, followers, paid)
 

@@ -9,6 +9,7 @@ import torch
 from rllab.errors import LabError
 from rllab.generation import Decoder, sequences_from_ids, write
 from rllab.truth import exact, monte_carlo
+from rllab.truth.sampling import sample_mean
 from tests.truth.trees import PROMPT, tree_world
 
 BOUND = 4.9  # standard errors; over 1,550 states chance exceeds it about once in 700 such tests
@@ -179,6 +180,12 @@ class Count:
 def test_behind_the_end_and_the_limit_nothing_comes(tabular):
     found = monte_carlo(tabular, tabular.prompts[0], [(0,), (3, 3, 3, 3, 3)], samples=3, seed=0)
     assert [(one.mean, one.standard_error, one.returns) for one in found] == [(0.0, 0.0, (0.0,) * 3)] * 2
+
+
+def test_the_error_of_a_mean_divides_by_one_less_than_the_samples():
+    made = sample_mean(torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64), tree_world().objective)
+    assert made.standard_error == pytest.approx(math.sqrt((4 + 1 + 9) / 2 / 3))
+    assert (made.mean, made.samples, made.returns) == (3.0, 3, (1.0, 2.0, 6.0))
 
 
 def test_a_single_sample_has_no_known_error(tabular):

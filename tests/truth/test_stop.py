@@ -68,6 +68,37 @@ def test_stop_is_heard_within_a_second(name, slow):
     timer.join()
 
 
+class Presser:
+    """A reward that presses Stop while it judges, and counts how often it is asked after that."""
+
+    name = "presser"
+
+    def __init__(self, reward):
+        self.reward, self.stop, self.asked = reward, threading.Event(), 0
+
+    def score(self, sequences, *, timing="eos"):
+        self.asked += 1
+        self.stop.set()
+        return self.reward.score(sequences, timing=timing)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda world, stop: exact(world, world.prompts[0], horizon=3, stop=stop),
+        lambda world, stop: monte_carlo(world, world.prompts[0], [()], samples=200, seed=0, stop=stop),
+    ],
+    ids=["exact", "monte_carlo"],
+)
+def test_stop_is_heard_between_the_responses_that_a_reward_judges(ask, tabular, monkeypatch):
+    for room in ("enumeration", "sampling"):
+        monkeypatch.setattr(f"rllab.truth.{room}.SCORED_AT_ONCE", 70)
+    reward = Presser(tabular.gold)
+    with pytest.raises(Stopped):
+        ask(tabular.replace(reward=reward), reward.stop)
+    assert reward.asked == 1
+
+
 def test_a_line_that_is_stopped_keeps_what_it_has(slow):
     world, _ = slow
     stepper, stop = Stepper(world, seed=2), threading.Event()

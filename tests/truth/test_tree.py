@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
-from rllab.generation import generate
+from rllab.generation import generate, sequences_from_ids
 from rllab.maths.divergence import selected_logprobs
 from rllab.reward import TokenReward
 from rllab.truth import ExactCritic, exact
+from rllab.truth.walk import open_prefixes
 from tests.truth.trees import PROMPT, ByHand, RandomWorth, responses, tree_world
 
 TIGHT = 1e-10
@@ -205,8 +206,15 @@ def test_the_gradient_carries_the_kl_and_the_discount():
 def test_the_transformer_in_pieces_says_what_the_full_pass_says(micro, monkeypatch):
     world = micro.replace(reward=micro.gold)
     whole = exact(world, micro.prompts[1], horizon=4)
+    gradient = whole.gradient()
     monkeypatch.setattr("rllab.truth.walk.BUDGET", 2**20)  # 40 prefixes at a time
+    open_rows = []
+    handle = micro.policy.model.register_forward_pre_hook(
+        lambda _, __, inputs: open_rows.append(len(inputs["input_ids"])), with_kwargs=True
+    )
     pieces = exact(world, micro.prompts[1], horizon=4)
+    handle.remove()
+    assert 8 < max(open_rows) <= open_prefixes(micro.policy, width=len(micro.policy.encode(micro.prompts[1])) + 4) < 50
     sequences = generate(micro.policy, [micro.prompts[1]], max_new_tokens=4, samples_per_prompt=20, seed=1)
     rollout = evaluate(micro.policy, sequences)
     for tree in (whole, pieces):
@@ -215,7 +223,7 @@ def test_the_transformer_in_pieces_says_what_the_full_pass_says(micro, monkeypat
             for t, token in enumerate(ids):
                 logprob = tree.pi(tuple(ids[:t]))[token].log().item()
                 assert logprob == pytest.approx(rollout.logprobs[row, t].item(), abs=1e-12)
-    assert (whole.gradient() - pieces.gradient()).abs().max() <= 1e-12
+    assert (gradient - pieces.gradient()).abs().max() <= 1e-12
 
 
 def test_kl_is_that_of_whole_responses():
@@ -233,7 +241,7 @@ def test_the_optimum_is_the_tilted_reference_and_has_no_gradient():
     best = tree.optimum()
     tilted = tree.leaf_logprobs_of(world.reference) + tree.scores.total / 0.5
     assert torch.allclose(best.leaf_logprobs, tilted - tilted.logsumexp(0), atol=1e-12)
-    assert best.log_z == pytest.approx(tilted.logsumexp(0).item(), abs=1e-12)
+    assert pytest.approx(0.5 * tilted.logsumexp(0).item(), abs=1e-12) == best.J
     assert best.reward - 0.5 * best.kl == pytest.approx(best.J, abs=1e-12)
     weight = world.policy.model.table.rows.weight
     with torch.no_grad():  # write pi* into the table
@@ -297,8 +305,18 @@ def test_the_exact_critic_sits_where_a_learned_one_does(micro):
         ExactCritic(trees[:1]).state_values(sequences)
 
 
+def test_the_exact_critic_values_the_state_that_an_unfinished_row_has_come_to_and_nothing_after_it():
+    world = tree_world(words=3, horizon=4, seed=1)
+    tree, rows = exact(world, PROMPT), [(1,), (1, 0, 2, 3), (3,)]
+    values = ExactCritic([tree]).state_values(sequences_from_ids(world.policy, [PROMPT] * 3, rows)).tolist()
+    assert values[0] == [tree.V(()), tree.V((1,)), 0.0, 0.0, 0.0]
+    assert values[1] == [tree.V((1, 0, 2)[:t]) for t in range(4)] + [0.0]
+    assert values[2] == [tree.V(()), 0.0, 0.0, 0.0, 0.0]
+
+
 BAD_TREES = [
-    ({"max_leaves": 1000}, "too large to enumerate; ask for a horizon of at most 3"),
+    ({"max_leaves": 1000}, "too large to enumerate; ask for a horizon of at most 3 or a top_k of at most 3, or use"),
+    ({"max_leaves": 19_607}, "19,608 leaves, .*: too large to enumerate; ask for a horizon of at most 4 or a top_k of"),
     ({"horizon": 0}, "horizon is 0"),
     ({"horizon": 50}, "the model reads"),
     ({"top_k": -1}, "top_k is -1"),
