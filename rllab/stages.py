@@ -137,7 +137,7 @@ def score(context: Context, rows: Rollout) -> Scores:
 
 def check_loss(terms: LossTerms, rows: Rollout, *, first: int) -> None:
     """Refuse a loss that is no number, and show the row that it comes from where there is one."""
-    remedy = "the update was undone; lower lr or look at the reward"
+    remedy = "the update was undone; lower the learning rate or look at the reward"
     check_rows("log-prob", terms.logprobs, rows, remedy=remedy, first=first)
     if not bool(torch.isfinite(terms.loss)):
         raise LabError("loss", terms.loss.item(), remedy)

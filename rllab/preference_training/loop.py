@@ -83,7 +83,9 @@ class PairLoop:
         try:
             metrics = self._measure(self._batch, self._next_rows(), stop, learn=True)
             if not all(map(math.isfinite, metrics.values())):
-                raise LabError("loss", metrics["loss"], "it left the range of numbers; lower lr, or look at the pairs")
+                raise LabError(
+                    "loss", metrics["loss"], "it is out of range; lower the learning rate, or look at the pairs"
+                )
             self.lesson.step()
         finally:
             self.lesson.clear()

@@ -64,16 +64,12 @@ class SameBatchPanel(Panel):
         seen = self.compared
         if seen is None:
             return View(body=(self._controls(),), reading=(START,), shortcuts={"w": "write"})
-        prompt = seen.rollout.prompts[self.row]
         return View(
             aside=note("where", f"{called(self.world)} \u00b7 {len(seen.rollout)} responses"),
             body=(
                 self._controls(),
                 self._lookup(seen),
-                note(
-                    "meaning",
-                    f"An answer to \u201c{prompt}\u201d. {QUANTITIES[self.quantity]}: {MEANINGS[self.quantity]}.",
-                ),
+                self._meaning(seen),
                 *(self._strip(seen, view) for view in seen.views),
                 columns("tables", self._directions(seen), self._effects(seen)),
             ),
@@ -108,6 +104,13 @@ class SameBatchPanel(Panel):
             select("row", "show", options, str(self.row), self._set_row, show_label=True),
             radios("quantity", "Chips show", kinds, self.quantity, self._set_quantity),
         )
+
+    def _meaning(self, seen: BatchComparison) -> Component:
+        """Say what is answered, how much of the answer is shown, and what the numbers are."""
+        length = len(seen.rollout.response_ids(self.row))
+        part = f", its first {SHOWN} of {length} tokens" if length > SHOWN else ""
+        answered = f"Answer to \u201c{seen.rollout.prompts[self.row]}\u201d{part}"
+        return note("meaning", f"{answered} \u00b7 {QUANTITIES[self.quantity]}: {MEANINGS[self.quantity]}")
 
     def _strip(self, seen: BatchComparison, view: AlgorithmView) -> Component:
         """Return the response with one algorithm's number under each token."""

@@ -6,6 +6,7 @@ from rllab import World
 from rllab.algorithms import ALGORITHMS
 from rllab.comparison import same_batch
 from rllab.widgets import SameBatchPanel
+from rllab.widgets.same_batch import MEANINGS, QUANTITIES
 from tests.widgets.panels import numbers, sent, shown, words
 
 
@@ -71,3 +72,13 @@ def test_bad_input_changes_nothing(panel: SameBatchPanel) -> None:
     panel.set("row", "999")
     assert panel.alert
     assert {name: spec for name, spec in sent(panel).items() if name not in {"c_alert", "c_time"}} == before
+
+
+def test_the_screen_says_what_is_answered_and_what_the_chips_show(panel: SameBatchPanel) -> None:
+    assert panel.compared is not None
+    prompt = panel.compared.rollout.prompts[panel.row]
+    for quantity in ("weights", "push", "change"):
+        panel.set("quantity", quantity)
+        said = words(panel, "meaning")
+        assert said.startswith(f"Answer to “{prompt}” · {QUANTITIES[quantity]}: ")
+        assert said.endswith(MEANINGS[quantity])

@@ -158,9 +158,8 @@ class ObservatoryPanel(Panel):
         curves, name = self.observatory.curves, "gold" if self.gold_shown else "proxy"
         drawn = compared(curves, gold=self.gold_shown)
         words = f"{name} over the square root of the KL: {', '.join(curves)}"
-        remark = (
-            () if BEST_OF_N not in curves else (note("bound", "The KL of best of n is its bound log n − (n−1)/n."),)
-        )
+        bound = note("bound", "For best of n the KL drawn is its upper bound, log n − (n−1)/n.")
+        remark = (bound,) if BEST_OF_N in curves else ()
         title = heading("compared-title", f"The methods at equal distance: {name}")
         return group("compared-group", title, chart("compared", drawn, words, height=HEIGHT), *remark)
 
