@@ -83,9 +83,8 @@ class PairLoop:
         try:
             metrics = self._measure(self._batch, self._next_rows(), stop, learn=True)
             if not all(map(math.isfinite, metrics.values())):
-                raise LabError(
-                    "loss", metrics["loss"], "it is out of range; lower the learning rate, or look at the pairs"
-                )
+                remedy = "it left the range of numbers; lower the learning rate, or look at the pairs"
+                raise LabError("loss", metrics["loss"], remedy)
             self.lesson.step()
         finally:
             self.lesson.clear()
