@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 BINS = 12
-PAIR = ("policy", "reward")  # the colours of two tokens that are compared
+TRUE = {"color": colour("ink"), "width": 2, "dash": "dot"}  # the line of a number that is exact
+PAIR = ("value", "reward")  # the colours of two tokens that are compared
 MOST_LINES = 40  # of a fan: more cannot be told apart
 
 
@@ -46,14 +47,16 @@ def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> go.Figure
     if ways.exact:
         line = curve(ways.exact, name="V exact", role="ink")
         mode = "lines" if len(ways.exact) > 1 else "markers"  # a line needs two states to be seen
-        traces.append(line | {"mode": mode, "line": {"color": colour("ink"), "width": 2, "dash": "dot"}})
+        traces.append(line | {"mode": mode, "line": TRUE})
         labels.append(EndLabel("exact", last_number(ways.exact), "ink"))
     layout = over_states(tokens, selected, numbers, labels)
     return figure(traces, x="state: the text up to and with this token", y="V (reward)", layout=layout)
 
 
-def fan_of(forecasts: Sequence[Sequence[float]], returns: Sequence[float], *, start: int) -> go.Figure:
-    """Draw what is expected of each continuation as it goes on, and how often they end where."""
+def fan_of(
+    forecasts: Sequence[Sequence[float]], returns: Sequence[float], *, start: int, exact: float | None = None
+) -> go.Figure:
+    """Draw what is expected of each continuation as it goes on, and how often they end where; the exact V dotted."""
     low, high = span([*returns, *(value for row in forecasts for value in row)], least=0.2)
     longest = max(len(row) for row in forecasts)
     traces = [_ray(row, start) for row in forecasts[:MOST_LINES]]
@@ -65,14 +68,19 @@ def fan_of(forecasts: Sequence[Sequence[float]], returns: Sequence[float], *, st
         "xaxis": {"domain": [0, 0.68], "range": [start - 0.2, start + longest - 0.8], "nticks": 6},
         "xaxis2": {"domain": [0.72, 1], "anchor": "y", "title": {"text": "how many"}, "nticks": 3},
         "yaxis": {"range": [low, high]},
-        "shapes": [line | {"line": {"color": colour("value"), "width": 1, "dash": "dash"}}],
+        "shapes": [
+            line | {"line": {"color": colour("value"), "width": 1, "dash": "dash"}},
+            *([] if exact is None else [line | {"y0": exact, "y1": exact, "line": TRUE}]),
+        ],
         "bargap": 0.05,
     }
     return figure(traces, x="tokens written", y="return (reward)", layout=layout)
 
 
-def two_histograms(names: Sequence[str], returns: Sequence[Sequence[float]]) -> go.Figure:
-    """Draw the returns behind two tokens as histograms with the same bins, and their means as lines."""
+def two_histograms(
+    names: Sequence[str], returns: Sequence[Sequence[float]], *, exact: Sequence[float] = ()
+) -> go.Figure:
+    """Draw the returns behind two tokens as histograms with the same bins, their means as lines, exact ones dotted."""
     low, high = span([value for one in returns for value in one], least=0.2)
     means = [sum(one) / len(one) for one in returns]
     traces, lines, notes = [], [], []
@@ -84,6 +92,7 @@ def two_histograms(names: Sequence[str], returns: Sequence[Sequence[float]]) -> 
         lines.append(place | {"line": {"color": colour(role), "width": 2}})
         words = f"{esc(name, limit=12)} {fixed(means[at], signed=True)}"
         notes.append(_mean_note(words, means[at], role, left=means[at] < max(means)) | {"yshift": 14 * at})
+    lines += [{"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": one, "x1": one, "line": TRUE} for one in exact]
     ticks = {"tick0": 0.0, "dtick": round_step(high - low)}  # or plotly writes the odd middle of every bin
     layout = {"height": HEIGHT, "barmode": "group", "shapes": lines, "annotations": notes, "margin": {"t": 36}}
     layout |= {"xaxis": ticks}

@@ -111,7 +111,7 @@ def test_what_if_runs_and_reads_itself(notebook: Notebook, small: Locator, shots
     happy, sad = (
         written(notebook.value(f"{exact}[{at}].item()")).removeprefix("+") for at in notebook.value("small.worth.pair")
     )
-    expect(small.locator(".reading")).to_contain_text(f"Exactly, the two are worth {happy} and {sad}.")
+    expect(small.locator(".reading")).to_contain_text(f"Exactly (dotted), the two are worth {happy} and {sad}.")
     bins = "(panel) => panel.querySelector('[data-key=histograms] .js-plotly-plot').data.map((trace) => trace.y)"
     assert [sum(counts) for counts in small.evaluate(bins)] == [64, 64]
     expect(small.locator(".badge")).to_have_text(["exact", "Monte-Carlo \u00b1 s.e."])

@@ -94,6 +94,7 @@ def test_the_fan_and_its_sentence(panel: ValuePanel, world: World) -> None:
     assert found.prefix == (0,)
     counts = next(trace for trace in panel.component("rays")["figure"]["data"] if trace["type"] == "bar")["x"]
     assert sum(counts) == 32
+    assert panel.component("rays")["figure"]["layout"]["shapes"][-1]["y0"] == exact(world, "a").V((0,))
     said = numbers(words(panel))
     assert said[:2] == [shown(found.estimate.mean), shown(found.estimate.standard_error)]
     assert said[-1] == shown(exact(world, "a").V((0,)))
@@ -112,6 +113,8 @@ def test_two_tokens_are_compared_and_read_in_one_sentence(panel: ValuePanel, wor
     assert numbers(words(panel))[0] == shown(expected.q[0].mean)
     q = exact(world, "a").Q(())
     assert numbers(words(panel))[-2:] == [shown(float(q[1])), shown(float(q[3]))]
+    dotted = [shape for shape in panel.component("histograms")["figure"]["layout"]["shapes"] if "dash" in shape["line"]]
+    assert [shape["x0"] for shape in dotted] == [float(q[1]), float(q[3])]
     counts = [sum(trace["y"]) for trace in panel.component("histograms")["figure"]["data"]]
     assert counts == [32, 32]
     panel.set("second", "1")

@@ -52,8 +52,10 @@ def comparison(
     parts = row("what-if", *lists, *go)
     if found is None:
         return (parts,)
-    figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q])
-    return (parts, chart("histograms", figure, "Returns after the two tokens, with the same random numbers"))
+    exact = _exactly(stepper, t, pair)
+    figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q], exact=exact)
+    words = "Returns after the two tokens, with the same random numbers; lines: the means"
+    return (parts, chart("histograms", figure, words + "; dotted: what is exact" * bool(exact)))
 
 
 def compare(
@@ -82,12 +84,17 @@ def read_samples(value: object) -> int:
 def what_if_words(stepper: Stepper, t: int, pair: Pair, found: WhatIf) -> tuple[str, ...]:
     """Return the comparison's own sentence, with a true minus sign, and the two exact values where they are known."""
     said = found.sentence.replace(" -", f" {MINUS}")
+    exact = [fixed(one) for one in _exactly(stepper, t, pair)]
+    return (said, f" Exactly (dotted), the two are worth {' and '.join(exact)}.") if exact else (said,)
+
+
+def _exactly(stepper: Stepper, t: int, pair: Pair) -> list[float]:
+    """Return what the two tokens are worth, where that is known exactly."""
     tree = small_tree(stepper.world, stepper.prompt)
     if tree is None:
-        return (said,)
+        return []
     q = tree.Q(stepper.prefix_ids[:t])
-    one, other = (fixed(float(q[token])) for token in chosen(stepper, t, pair))
-    return (said, f" Exactly, the two are worth {one} and {other}.")
+    return [float(q[token]) for token in chosen(stepper, t, pair)]
 
 
 def _choices(stepper: Stepper, t: int) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ class ValuePanel(Panel):
 
     def view(self) -> View:
         """Draw the response, V along it, and what was sampled."""
-        known = self._known()
+        known, found = self._known(), self.sampled.fan
         return View(
             aside=note("where", f"{called(self.stepper.world)} \u00b7 {len(self.stepper.steps)} tokens"),
             body=(
@@ -81,12 +81,12 @@ class ValuePanel(Panel):
                 self._controls(),
                 *self._stale(),
                 response_strip(self.stepper, known, self.selected, self._select),
-                columns("pictures", value_picture(self.stepper, known, self.selected), fan_picture(self.sampled.fan)),
+                columns("pictures", value_picture(self.stepper, known, self.selected), fan_picture(found, known)),
                 *self._compare(),
                 note("objective", f"V is the {self.stepper.world.objective.describe()}."),
             ),
             reading=self._words(known),
-            badges=badges_of(known, sampled=self.sampled.fan is not None or self.sampled.what_if is not None),
+            badges=badges_of(known, sampled=found is not None or self.sampled.what_if is not None),
             foot=("keys: w writes a response, m samples V along it, c continues from here",),
             shortcuts={"w": "write", "m": "along", "c": "fan"},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rllab.estimates.fan import Fan
-from rllab.plots.value import Ways, fan_of, three_ways
+from rllab.plots.value import MOST_LINES, Ways, fan_of, three_ways
 from rllab.stepper import Stepper
 from rllab.widgets.engine.components import Component, Set, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, chart, chips, tint
@@ -49,11 +49,14 @@ def value_picture(stepper: Stepper, known: Known, selected: int) -> Component:
     return group("left", title, chart("values", figure, "V of each state in every way that is known"))
 
 
-def fan_picture(found: Fan | None) -> Component:
+def fan_picture(found: Fan | None, known: Known) -> Component:
     """Draw the continuations of a state, or say how to get them."""
     if found is None:
         return group("right", note("no-fan", "Press Continue from here to see what could follow the chosen state."))
     title = heading("right-title", f"{len(found.returns)} continuations of state {len(found.prefix)}")
-    figure = fan_of(found.forecasts, found.returns, start=len(found.prefix))
+    exact = known.exact[len(found.prefix)] if known.exact else None
+    figure = fan_of(found.forecasts, found.returns, start=len(found.prefix), exact=exact)
     what = "each line: paid so far plus V of what follows; it ends at its return; dashed: the mean"
+    what += ", dotted: exact" * bool(known.exact)
+    what += f"; {MOST_LINES} of them are drawn" * (len(found.returns) > MOST_LINES)
     return group("right", title, chart("rays", figure, f"Continuations: {what}"), note("fan-note", what))
