@@ -235,6 +235,20 @@ class Notebook:
             self.outside_requests.append(url)
 
 
+@contextlib.contextmanager
+def running_notebook(
+    browser: Browser, server: Server, name: str, *cells: str, width: int = 1280, height: int = 1400
+) -> Iterator[Notebook]:
+    """Run a new notebook of some code cells; at the end its page had no error and asked nothing of the outside."""
+    write_notebook(server.folder / f"{name}.ipynb", *cells)
+    opened = Notebook.open(browser, server, f"{name}.ipynb", width=width, height=height)
+    opened.run_all()
+    yield opened
+    assert opened.page_errors == []
+    assert opened.outside_requests == []
+    opened.close()
+
+
 def _write_settings(folder: Path) -> None:
     for name, values in SETTINGS.items():
         path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, expect_soon, write_notebook
+from tests.e2e.lab import Notebook, Server, expect_soon, running_notebook, write_notebook
 from tests.patience import SOON
 
 CELL = """
@@ -23,14 +23,9 @@ panel
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with the demo panel for the tests of this file."""
-    write_notebook(lab.folder / "demo.ipynb", CELL.format(hard=False))
-    opened = Notebook.open(browser, lab, "demo.ipynb")
-    opened.run_all()
-    opened.panel("Demo").locator(".main-svg").first.wait_for(timeout=30_000)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "demo", CELL.format(hard=False)) as opened:
+        opened.panel("Demo").locator(".main-svg").first.wait_for(timeout=30_000)
+        yield opened
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, expect_soon, write_notebook
+from tests.e2e.lab import Notebook, Server, expect_soon, running_notebook
 
 SETUP = """
 import tempfile
@@ -51,14 +51,9 @@ TITLES = (
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with a panel of every kind."""
-    write_notebook(lab.folder / "exercises.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "exercises.ipynb", height=1700)
-    opened.run_all()
-    opened.panel("Powers").locator(".main-svg").first.wait_for(timeout=60_000)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "exercises", *CELLS, height=1700) as opened:
+        opened.panel("Powers").locator(".main-svg").first.wait_for(timeout=60_000)
+        yield opened
 
 
 @pytest.fixture

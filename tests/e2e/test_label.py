@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from rllab.label_store import LabelStore
 from rllab.preferences import Pair, load_pairs
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook, write_notebook
 
 LOAD = "from rllab import load_world\nfrom rllab.widgets import LabelPanel, RewardPanel, TrainingPanel"
 CELLS = (
@@ -25,13 +25,8 @@ CELLS = (
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with the panels on the world micro."""
-    write_notebook(lab.folder / "label.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "label.ipynb", width=980, height=1700)
-    opened.run_all()
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "label", *CELLS, width=980, height=1700) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
     "from rllab import Trainer, load_world\nfrom rllab.widgets import MicroscopePanel\nworld = load_world('micro')",
@@ -22,13 +22,8 @@ DRAWN = """(panel, [key, name]) => panel.querySelector(`[data-key=${key}] .js-pl
 
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
-    write_notebook(lab.folder / "microscope.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "microscope.ipynb", height=1700)
-    opened.run_all()
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "microscope", *CELLS, height=1700) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
     "from rllab import load_world\nfrom rllab.judges.story_rewards import happy_words",
@@ -21,13 +21,8 @@ MINUS = "−"
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with the panel on a proxy that is easy to please."""
-    write_notebook(lab.folder / "observatory.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "observatory.ipynb", height=1700)
-    opened.run_all()
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "observatory", *CELLS, height=1700) as opened:
+        yield opened
 
 
 @pytest.fixture

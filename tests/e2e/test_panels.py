@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
     "from rllab import load_world\nfrom rllab.widgets import StepperPanel, TrainingPanel\nworld = load_world('micro')",
@@ -20,14 +20,9 @@ CELLS = (
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with both panels on the world micro."""
-    write_notebook(lab.folder / "panels.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "panels.ipynb", height=1700)
-    opened.run_all()
-    opened.panel("Training").locator(".main-svg").first.wait_for(timeout=60_000)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "panels", *CELLS, height=1700) as opened:
+        opened.panel("Training").locator(".main-svg").first.wait_for(timeout=60_000)
+        yield opened
 
 
 @pytest.fixture

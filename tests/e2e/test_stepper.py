@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook
 from tests.patience import SOON
 
 CELLS = (
@@ -23,14 +23,9 @@ MINUS = "\u2212"
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open a notebook with a stepper whose truth is known and one whose truth is sampled."""
-    write_notebook(lab.folder / "stepper.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "stepper.ipynb", height=1700)
-    opened.run_all()
-    opened.panel("Token stepper").locator(".main-svg").first.wait_for(timeout=60_000)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "stepper", *CELLS, height=1700) as opened:
+        opened.panel("Token stepper").locator(".main-svg").first.wait_for(timeout=60_000)
+        yield opened
 
 
 @pytest.fixture

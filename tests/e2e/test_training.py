@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, write_notebook
+from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
     "from rllab import load_world\nfrom rllab.checkup import diagnose, summary",
@@ -20,17 +20,12 @@ LONG = 90_000  # milliseconds, on a busy machine
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with a run of four updates behind it."""
-    write_notebook(lab.folder / "training.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "training.ipynb", height=2200)
-    opened.run_all()
-    panel = opened.panel("Training")
-    panel.locator(".main-svg").first.wait_for(timeout=60_000)
-    panel.get_by_role("button", name="Start", exact=True).click()
-    expect(panel.get_by_role("button", name="Go on")).to_be_visible(timeout=LONG)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "training", *CELLS, height=2200) as opened:
+        panel = opened.panel("Training")
+        panel.locator(".main-svg").first.wait_for(timeout=60_000)
+        panel.get_by_role("button", name="Start", exact=True).click()
+        expect(panel.get_by_role("button", name="Go on")).to_be_visible(timeout=LONG)
+        yield opened
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.e2e.lab import Notebook, Server, Theme, expect_soon, write_notebook
+from tests.e2e.lab import Notebook, Server, Theme, expect_soon, running_notebook
 
 CELLS = (
     "from rllab import load_world\nworld = load_world('micro')",
@@ -31,14 +31,9 @@ def written(number: float) -> str:
 @pytest.fixture(scope="module")
 def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
     """Open one notebook with the three panels on the world micro."""
-    write_notebook(lab.folder / "truth.ipynb", *CELLS)
-    opened = Notebook.open(browser, lab, "truth.ipynb", height=1700)
-    opened.run_all()
-    opened.panel("Exact tree").locator(".main-svg").first.wait_for(timeout=60_000)
-    yield opened
-    assert opened.page_errors == []
-    assert opened.outside_requests == []
-    opened.close()
+    with running_notebook(browser, lab, "truth", *CELLS, height=1700) as opened:
+        opened.panel("Exact tree").locator(".main-svg").first.wait_for(timeout=60_000)
+        yield opened
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def report_words(report: Report) -> Words:
     found = report.held_out
     words: Words = (
         f"Fitted to {report.labels - found.pairs} labels, the reward ranks ",
-        bold(f"{_half(found.ranked_alike)} of {counted(found.pairs, 'label')}"),
-        f" kept aside as judged, at a loss of {fixed(found.loss)} nats",
+        bold(f"{_half(found.ranked_alike)} of {found.pairs}"),
+        f" {'label' if found.pairs == 1 else 'labels'} kept aside as judged, at a loss of {fixed(found.loss)} nats",
         f"; guessing ranks half of them and costs {fixed(LN2)}. ",
     )
     if report.judged is None:
