@@ -146,7 +146,7 @@ class Stepper:
         """Write one token: sampled, or the one that is given."""
         self._check_open()
         state, seen = self.state, self._seen[-1]
-        noise = _copy(seen.noise)
+        noise = seen.noise.clone_state()
         _, sampling, _ = _distributions(seen, *self._settings)
         drawn = int(draw(sampling, exponential_noise(sampling.shape, generator=noise, like=sampling)))
         chosen = drawn if token_id is None else self._known(token_id)
@@ -294,10 +294,3 @@ def _distributions(seen: _Seen, temperature: float, top_k: int, top_p: float) ->
     probs = torch.softmax(seen.logits / temperature, dim=-1)
     ref_probs = torch.softmax(seen.ref_logits / temperature, dim=-1)
     return probs, filtered(probs, top_k=top_k, top_p=top_p), ref_probs
-
-
-def _copy(generator: torch.Generator) -> torch.Generator:
-    """Return a generator that will draw the same numbers."""
-    twin = torch.Generator()
-    twin.set_state(generator.get_state())
-    return twin

@@ -32,27 +32,23 @@ class Expected(Unlearned):
         return column[:, None].expand(-1, sequences.response_mask.shape[1] + 1).to(sequences.tokens.device)
 
 
-def learned(world: World, trees: Sequence[Tree]) -> ValueFunction:
-    """Look at the world's critic."""
-    del trees  # it does not know the truth
+def learned(world: World, _trees: Sequence[Tree]) -> ValueFunction:
+    """Look at the world's critic, which does not know the truth."""
     return world.critic
 
 
-def true(world: World, trees: Sequence[Tree]) -> ValueFunction:
+def true(_world: World, trees: Sequence[Tree]) -> ValueFunction:
     """Look at the exact V."""
-    del world
     return ExactCritic(trees)
 
 
-def expected(world: World, trees: Sequence[Tree]) -> ValueFunction:
+def expected(_world: World, trees: Sequence[Tree]) -> ValueFunction:
     """Look at the expected return alone."""
-    del world
     return Expected(trees)
 
 
-def nobody(world: World, trees: Sequence[Tree]) -> ValueFunction:
+def nobody(_world: World, _trees: Sequence[Tree]) -> ValueFunction:
     """Look at nothing: V = 0."""
-    del world, trees
     return ZeroCritic()
 
 

@@ -71,8 +71,4 @@ def _part(start: float, forecasts: Tensor, outcomes: Tensor, generator: torch.Ge
     again = torch.randint(count, (RESAMPLES, count), generator=generator)
     error = explained_variance(forecasts[again], outcomes[again]).std()
     explained = explained_variance(forecasts, outcomes)
-    return Part(start, _floats(forecasts), _floats(outcomes), float(explained), float(error))
-
-
-def _floats(numbers: Tensor) -> tuple[float, ...]:
-    return tuple(numbers.tolist())
+    return Part(start, tuple(forecasts.tolist()), tuple(outcomes.tolist()), float(explained), float(error))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rllab.config import is_whole
 from rllab.errors import LabError
-from rllab.evaluation import evaluate
+from rllab.evaluation import evaluate, rows_within_budget
 from rllab.generation import Progress, generate
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.masking import masked_sum
@@ -21,7 +21,10 @@ from rllab.records import Rollout, Sequences
 from rllab.truth import Tree
 from rllab.truth.backup import back_up
 from rllab.truth.critic import values_along
+from rllab.truth.payments import scored
 from rllab.worlds.world import World
+
+READ_AT_ONCE = 4096  # tokens, by policy, reference and critic: a fraction of a second, so that Stop need not wait
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +86,17 @@ def sample_group(
 
 def booked(world: World, sequences: Sequences, *, stop: threading.Event | None = None) -> Group:
     """Read responses as training would, and book what each of their tokens is paid."""
-    objective = world.objective
+    objective, width = world.objective, sequences.tokens.shape[1]
     rollout = evaluate(
         world.policy,
         sequences,
         reference=objective.reference,
         critic=world.critic,
         temperature=objective.temperature,
+        micro_batch_size=min(rows_within_budget(world.policy, sequences), max(1, READ_AT_ONCE // width)),
         stop=stop,
     )
-    paid, mask = objective.score(rollout).per_token.to(rollout.logprobs.dtype), rollout.response_mask
+    paid, mask = scored(objective, rollout, stop=stop).per_token.to(rollout.logprobs.dtype), rollout.response_mask
     rewards = token_rewards(paid, rollout.logprobs, rollout.ref_logprobs, mask, kl_coef=objective.kl_coef)
     return Group(rollout, rewards, objective)
 

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from rllab.config import is_whole
-from rllab.errors import LabError, Stopped
-from rllab.evaluation import slices
+from rllab.errors import LabError
 from rllab.generation import Progress, check_room
 from rllab.objective import Objective
 from rllab.policy import Policy
-from rllab.records import Scores, Sequences
 from rllab.truth.backup import back_up, edge_rewards, paid_edges
 from rllab.truth.levels import Level, leaf_sequences
+from rllab.truth.payments import scored
 from rllab.truth.prefixes import horizon_of, objective_of
 from rllab.truth.reading import check_vocabulary, grow, read
 from rllab.truth.tree import Tree
@@ -30,7 +29,7 @@ LARGEST = 2 * 2**30  # bytes
 LONGEST = 120.0  # seconds
 SPEED = 3e9  # multiplications in a second that a laptop surely does
 JUDGED = 8e-5  # seconds for the text of a leaf and its score
-SCORED_AT_ONCE = 32_768  # tokens: a fraction of a second, so that Stop need not wait
+SCORED_AT_ONCE = 32_768  # tokens: leaves share their beginnings, so more of them than of other texts
 
 
 def exact(
@@ -49,7 +48,7 @@ def exact(
 
     `horizon` is the largest number of response tokens, by default the world's. With `top_k` only the likeliest
     tokens of each state are followed, and policy and reference are rescaled to them: the truth of a smaller world.
-    Progress counts states and responses, out of as many as there can be: where the end is likely there are fewer.
+    Progress counts states and responses, out of as many as there can be.
     """
     objective = objective_of(world, objective)
     policy = policy or world.policy
@@ -58,16 +57,18 @@ def exact(
     check_size(policy, ids, horizon=horizon, top_k=top_k, max_leaves=max_leaves)
     top_k, temperature = top_k if top_k < policy.vocabulary else 0, objective.temperature  # a cut of nothing is none
     states = _most_states(policy, horizon=horizon, top_k=top_k)
-    count = _counting(progress, states + count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k))
+    total = states + count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k)
+    count = _counting(progress, total)
     with policy.lock:
         weights = policy.weights
         levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, count=count)
         ref_logprobs = _reference(policy, objective, ids, levels, stop=stop)
     leaves = leaf_sequences(levels, policy, prompt)
-    scores = _scored(objective, leaves, stop=stop, count=lambda judged: count(states + judged))
+    scores = scored(objective, leaves, stop=stop, at_once=SCORED_AT_ONCE, count=lambda judged: count(states + judged))
     rewards = edge_rewards(levels, scores.per_token.double().cpu(), reward=objective.reward.name)
     paid = paid_edges(levels, rewards, ref_logprobs, kl_coef=objective.kl_coef)
     q, v = back_up(levels, paid, gamma=objective.gamma)
+    count(total)
     return Tree(
         policy, weights, prompt, objective, top_k, levels, tuple(ref_logprobs), tuple(rewards), q, v, leaves, scores
     )
@@ -144,17 +145,3 @@ def _reference(
         return [level.logprobs for level in levels]
     check_vocabulary(objective.reference, policy)
     return read(objective.reference, ids, levels, temperature=objective.temperature, stop=stop)
-
-
-def _scored(
-    objective: Objective, leaves: Sequences, *, stop: threading.Event | None, count: Callable[[int], None]
-) -> Scores:
-    """Score all leaves, some at a time."""
-    scored = []
-    for rows in slices(len(leaves), size=max(1, SCORED_AT_ONCE // leaves.tokens.shape[1])):
-        if stop is not None and stop.is_set():
-            raise Stopped
-        scored.append(objective.score(leaves.select(rows)))
-        count(rows.stop)
-    parts = {name: torch.cat([one.parts[name] for one in scored]) for name in scored[0].parts}
-    return Scores(torch.cat([one.total for one in scored]), parts, torch.cat([one.per_token for one in scored]))

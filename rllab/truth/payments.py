@@ -1,13 +1,40 @@
-"""What is paid for each token of a response that need not be over."""
+"""What is paid for each token of many responses, and of those that need not be over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
+import torch
+
+from rllab.errors import Stopped
+from rllab.evaluation import slices
 from rllab.generation import sequences_from_ids
+from rllab.objective import Objective
 from rllab.policy import Policy
-from rllab.records import Sequences
+from rllab.records import Scores, Sequences
 from rllab.truth.prefixes import is_over
+
+AT_ONCE = 8192  # tokens: a fraction of a second, so that Stop need not wait
+
+
+def scored(
+    objective: Objective,
+    rows: Sequences,
+    *,
+    stop: threading.Event | None,
+    at_once: int = AT_ONCE,
+    count: Callable[[int], None] = lambda _: None,
+) -> Scores:
+    """Score many rows, about `at_once` tokens at a time; `count` is told how many are done."""
+    found = []
+    for some in slices(len(rows), size=max(1, at_once // rows.tokens.shape[1])):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        found.append(objective.score(rows.select(some)))
+        count(some.stop)
+    parts = {name: torch.cat([one.parts[name] for one in found]) for name in found[0].parts}
+    return Scores(torch.cat([one.total for one in found]), parts, torch.cat([one.per_token for one in found]))
 
 
 def open_ended(policy: Policy, prompt: str, rows: Sequence[Sequence[int]], *, horizon: int) -> Sequences:

@@ -19,12 +19,11 @@ from rllab.objective import Estimate, Objective
 from rllab.policy import Policy
 from rllab.truth.continuations import Start, Written, rows_at_once, write_on
 from rllab.truth.levels import written_to
-from rllab.truth.payments import open_ended
+from rllab.truth.payments import AT_ONCE, open_ended
 from rllab.truth.prefixes import check_prefixes, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
 
 MOST_RETURNS = 5_000_000  # of all prefixes together: numbers that are kept, about 200 MiB
-SCORED_AT_ONCE = 8192  # tokens: a fraction of a second, so that Stop need not wait
 
 
 def monte_carlo(
@@ -176,7 +175,7 @@ def _returns_to_go(task: _Task, written: Written) -> Tensor:
     returns = torch.zeros(written.tokens.shape, dtype=torch.float64)
     rows = (~written.known).nonzero()[:, 0]
     rows = rows[written.lengths[rows].argsort()]  # of like lengths together, so that little padding is read
-    at_once = max(1, SCORED_AT_ONCE // (len(task.ids) + task.horizon))
+    at_once = max(1, AT_ONCE // (len(task.ids) + task.horizon))
     for some in rows.split(at_once) if len(rows) else ():  # a sure policy may lead all rows into known prefixes
         if task.stop is not None and task.stop.is_set():
             raise Stopped

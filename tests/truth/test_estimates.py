@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from rllab.errors import LabError, Stopped
-from rllab.estimates import Candidates, along, candidates, estimate, foreseen, what_if
+from rllab.estimates import Candidates, WhatIf, along, candidates, estimate, foreseen, what_if
+from rllab.estimates.fan import fan
 from rllab.evaluation import evaluate
 from rllab.generation import generate
 from rllab.lines import Lines
+from rllab.objective import Estimate
 from rllab.stepper import Stepper
 from rllab.trainer import Trainer
 from rllab.truth import ExactCritic, exact
 from rllab.value import ZeroCritic
+from tests.truth.trees import PROMPT, tree_world
 
 WAYS = ["exact", "monte-carlo", "learned"]
 
@@ -161,6 +164,37 @@ def test_candidates_by_sampling_and_their_others_agree_with_the_tree(world):
         assert abs(one.mean - other.mean) <= 4.9 * one.standard_error + 1e-12
     assert found.probs == pytest.approx(truth.probs, abs=1e-12)
     assert found.value.standard_error < found.others.standard_error
+
+
+def test_all_others_are_valued_without_the_tokens_that_are_shown():
+    world = tree_world(words=3, horizon=3, seed=3)
+    best = int(exact(world, PROMPT).Q(()).argmax())
+    found, truth = (candidates(world, PROMPT, (), (best,), way, samples=1000) for way in ("monte-carlo", "exact"))
+    assert abs(found.others.mean - truth.others.mean) <= 4.9 * found.others.standard_error
+    assert truth.value.mean - found.others.mean > 4.9 * found.others.standard_error
+
+
+@pytest.mark.parametrize(("gap", "sure"), [(0.2, False), (0.29, False), (0.31, True), (-0.2, False), (-0.31, True)])
+def test_three_errors_are_needed_to_be_sure(world, gap, sure):
+    one, other, apart = (Estimate(mean, 0.1, 64, "monte-carlo", world.objective) for mean in (gap, 0.0, gap))
+    said = WhatIf("cat", "", ("happy", "sad"), (one, other), apart).sentence
+    assert ("more than chance explains" in said) == sure
+    assert ("can be chance" in said) != sure
+
+
+def test_a_forecast_adds_what_was_paid_to_what_is_still_expected():
+    world = tree_world(words=3, horizon=4, seed=2, gamma=0.6, timing="prefix", kl_coef=0.3)
+    tree = exact(world, PROMPT)
+    made = fan(world.replace(critic=ExactCritic([tree])), PROMPT, (1,), samples=12, seed=0)
+    for text, forecast, returned in zip(made.texts, made.forecasts, made.returns, strict=True):
+        ids = (1, *world.policy.encode_response(text))[: len(forecast)]
+        earned = 0.0
+        for k, expected in enumerate(forecast):
+            assert expected == pytest.approx(earned + 0.6**k * tree.V(ids[: k + 1]), abs=1e-12)
+            if k + 1 < len(ids):
+                paid = tree.Q(ids[: k + 1])[ids[k + 1]].item() - 0.6 * tree.V(ids[: k + 2])
+                earned += 0.6**k * paid
+        assert forecast[-1] == pytest.approx(returned, abs=1e-12)
 
 
 @pytest.mark.parametrize("timing", ["eos", "prefix"])

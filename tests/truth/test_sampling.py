@@ -134,6 +134,14 @@ def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatc
         assert one.returns == pytest.approx(other.returns, abs=1e-9)
 
 
+def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatch):
+    world = tree_world(words=3, horizon=4, seed=5)
+    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)
+    root, word = monte_carlo(world, PROMPT, [(), (0,)], samples=24, seed=0)
+    for returns in (root.returns, word.returns):
+        assert len({returns[:8], returns[8:16], returns[16:]}) == 3
+
+
 def test_a_state_whose_token_is_sure_takes_all_that_follows_from_the_next(monkeypatch):
     world = tree_world(words=2, horizon=4, seed=3, kl_coef=0.0)
     monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)  # every prefix by itself

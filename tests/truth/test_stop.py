@@ -87,12 +87,13 @@ class Presser:
     [
         lambda world, stop: exact(world, world.prompts[0], horizon=3, stop=stop),
         lambda world, stop: monte_carlo(world, world.prompts[0], [()], samples=200, seed=0, stop=stop),
+        lambda world, stop: sample_group(world, world.prompts[0], samples=2000, seed=0, stop=stop),
     ],
-    ids=["exact", "monte_carlo"],
+    ids=["exact", "monte_carlo", "sample_group"],
 )
 def test_stop_is_heard_between_the_responses_that_a_reward_judges(ask, tabular, monkeypatch):
-    for room in ("enumeration", "sampling"):
-        monkeypatch.setattr(f"rllab.truth.{room}.SCORED_AT_ONCE", 70)
+    monkeypatch.setattr("rllab.truth.sampling.AT_ONCE", 70)
+    monkeypatch.setattr("rllab.truth.enumeration.SCORED_AT_ONCE", 70)
     reward = Presser(tabular.gold)
     with pytest.raises(Stopped):
         ask(tabular.replace(reward=reward), reward.stop)
