@@ -64,6 +64,8 @@ def test_the_group_mean_with_oneself_shrinks_and_the_deviation_turns():
     mean_only = listed(world, ARM["Dr. GRPO"], group=2)
     assert mean_only.length == pytest.approx(0.5, abs=TIGHT)
     assert mean_only.cosine == pytest.approx(1.0, abs=TIGHT)
+    assert mean_only.bias == pytest.approx(0.5 * true_gradient([exact(world, PROMPT)]).norm().item(), abs=TIGHT)
+    assert mean_only.mse == pytest.approx(mean_only.bias**2 + mean_only.variance, abs=TIGHT)
     scaled = listed(world, ARM["GRPO"], group=2, reducer="seq-mean-token-sum")
     assert scaled.is_biased
     assert scaled.cosine < 0.999

@@ -6,10 +6,12 @@ import math
 import pytest
 import torch
 
+from rllab.environment import TokenEnv
 from rllab.errors import LabError
 from rllab.generation import Decoder, sequences_from_ids, write
 from rllab.truth import exact, monte_carlo
 from rllab.truth.sampling import sample_mean
+from tests.core.small import gpt2_policy, small_world
 from tests.truth.trees import PROMPT, tree_world
 
 BOUND = 4.9  # standard errors; over 1,550 states chance exceeds it about once in 700 such tests
@@ -132,6 +134,15 @@ def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatc
     pieces = monte_carlo(micro, micro.prompts[0], prefixes, samples=24, seed=4)
     for one, other in zip(whole, pieces, strict=True):
         assert one.returns == pytest.approx(other.returns, abs=1e-9)
+
+
+def test_what_fills_the_context_first_is_dropped_before_the_others_are_written_on():
+    world = small_world(gpt2_policy(n_positions=6), max_new_tokens=50)  # a prompt of two tokens leaves room for four
+    prefixes = [(), (1,), (2,), (3,), (4,), (1, 1, 1)]
+    tree = exact(world, world.prompts[0])
+    assert len(tree.levels) == TokenEnv(world).horizon == 4
+    for one, prefix in zip(monte_carlo(world, world.prompts[0], prefixes, samples=200, seed=0), prefixes, strict=True):
+        assert abs(one.mean - tree.V(prefix)) <= BOUND * one.standard_error + 1e-9
 
 
 def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatch):
