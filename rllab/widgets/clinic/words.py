@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rllab.clinic import Case
+from rllab.clinic.cases import UPDATES
 from rllab.plots.numbers import counted
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.pace import about, is_large, seconds_left
 from rllab.worlds import World
 
-UPDATES = 20
 FEW_UPDATES = 5  # in a large world: every fault is seen by then, though the checkup may want more to be sure of it
 START = (
     "Draw a case: a training run that may have a silent fault in it, one that really shipped somewhere. All you get "
