@@ -74,17 +74,15 @@ def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threadin
     check_count("group", group)
     count = len(tree.leaves) ** group
     if count > MOST_BATCHES:
-        raise LabError(
-            "batches", f"{count:,}", f"list at most {MOST_BATCHES:,}: take a smaller tree or a smaller group"
-        )
+        remedy = f"list at most {MOST_BATCHES:,}: take a smaller tree or a smaller group"
+        raise LabError("batches", f"{count:,}", remedy)
     context = _context(world, [tree], arm, rows=group, group=group, seed=0, stop=stop)
-    objective = context.objective
     leaves = evaluate(
         context.policy,
         tree.leaves,
         reference=context.reference,
         critic=context.critic,
-        temperature=objective.temperature,
+        temperature=context.objective.temperature,
         stop=stop,
     )
     scores, chance = STAGES.score(context, leaves), tree.leaf_logprobs.exp()
