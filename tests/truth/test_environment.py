@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -14,6 +15,8 @@ from rllab.environment import NAME, NOTHING, TokenEnv, Writer
 from rllab.errors import LabError
 from rllab.evaluation import evaluate
 from rllab.generation import sequences_from_ids
+from rllab.truth import exact
+from tests.truth.trees import PROMPT, tree_world
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,25 @@ def test_a_response_is_told_as_training_sees_it(env, micro):
     assert env.render() == f"{micro.prompts[1]} | {rollout.responses[0]}"
     seen = turns[-1][0]
     assert seen[env.prompt_width :].tolist() == [3, 5, 0, NOTHING, NOTHING]
+
+
+def test_policy_and_reference_speak_at_the_temperature_of_the_objective():
+    world, ids = tree_world(words=3, horizon=4, seed=1, temperature=4.0, timing="prefix", kl_coef=0.2), (1, 0, 2, 3)
+    env = TokenEnv(world)
+    turns = [env.step(token) for token in ids]
+    rows = sequences_from_ids(world.policy, [PROMPT], [ids])
+    rollout = evaluate(world.policy, rows, reference=world.reference, temperature=4.0)
+    assert [turn[4]["logprob"] for turn in turns] == pytest.approx(rollout.logprobs[0].tolist(), abs=1e-12)
+    assert [turn[4]["ref_logprob"] for turn in turns] == pytest.approx(rollout.ref_logprobs[0].tolist(), abs=1e-12)
+    assert [turn[1] for turn in turns] == pytest.approx(world.objective.score(rows).per_token[0].tolist(), abs=1e-12)
+    env.reset()
+    probs, n = exact(world, PROMPT).pi(()).numpy(), 600
+    writer = Writer(env, seed=0)
+    chosen = np.bincount([writer.act(env._observation()) for _ in range(n)], minlength=4)
+    assert (np.abs(chosen - n * probs) <= 4.9 * np.sqrt(n * probs * (1 - probs))).all()
+    assert (
+        probs - exact(world, PROMPT, objective=replace(world.objective, temperature=1.0)).pi(()).numpy()
+    ).max() > 0.1
 
 
 def test_the_limit_truncates_and_the_end_terminates(env):
