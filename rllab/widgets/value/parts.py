@@ -58,5 +58,5 @@ def fan_picture(found: Fan | None, known: Known) -> Component:
     figure = fan_of(found.forecasts, found.returns, start=len(found.prefix), exact=exact)
     what = "each line: paid so far plus V of what follows; it ends at its return; dashed: the mean"
     what += ", dotted: exact" * bool(known.exact)
-    what += f"; {MOST_LINES} of them are drawn" * (len(found.returns) > MOST_LINES)
+    what += f"; {MOST_LINES} lines are drawn" * (len(found.returns) > MOST_LINES)
     return group("right", title, chart("rays", figure, f"Continuations: {what}"), note("fan-note", what))
