@@ -16,6 +16,7 @@ const PICTURES = {
     el.append(picture, toggle, table.el);
     let spec = null;
     let plotly = null;
+    let seen = null;
     const without = () => {
       write(picture, "The chart library has not loaded. The table shows the same numbers.");
       if (table.el.hidden) toggle.click();
@@ -31,6 +32,9 @@ const PICTURES = {
         draw();
         const fit = throttled(100, () => picture.isConnected && picture.clientWidth && plotly.Plots.resize(picture));
         ctx.observe(picture, fit);
+        // what was drawn out of sight, while the page was changing, may have another width than its place
+        seen = new IntersectionObserver(() => Math.abs(picture._fullLayout?.width - picture.clientWidth) > 1 && fit());
+        seen.observe(picture);
       },
       () => {
         clearTimeout(waiting);
@@ -48,6 +52,7 @@ const PICTURES = {
       },
       destroy: () => {
         clearTimeout(waiting);
+        seen?.disconnect();
         if (plotly) plotly.purge(picture);
       },
     };
