@@ -209,9 +209,12 @@ def test_a_line_ends_at_the_worlds_limit_or_where_the_context_ends():
     assert stepper.done
     tight = small_world(gpt2_policy(n_positions=5), max_new_tokens=50)
     stepper = Stepper(tight)  # a prompt of two tokens leaves room for three
-    stepper.finish()
+    for _ in range(3):
+        assert not stepper.done
+        stepper.step(0)
     assert stepper.done
-    assert len(stepper.steps) <= 3
+    with pytest.raises(LabError, match="the limit of 3 tokens is reached"):
+        stepper.step(0)
 
 
 def test_finish_can_be_stopped(world):
