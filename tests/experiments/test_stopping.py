@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rllab.errors import Stopped
-from rllab.experiments import x03, x05, x06, x09, x10
+from rllab.experiments import x01, x03, x05, x06, x09, x10
 
 PATIENCE = 1.0  # seconds of this thread's own work between two questions
 WATCHED = 2.0  # seconds of it that are watched
@@ -34,7 +34,7 @@ def first_step() -> None:
     torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
 
 
-@pytest.mark.parametrize("experiment", [x03, x05, x06, x09, x10], ids=lambda one: one.__name__[-3:])
+@pytest.mark.parametrize("experiment", [x01, x03, x05, x06, x09, x10], ids=lambda one: one.__name__[-3:])
 def test_stop_is_asked_about_more_than_once_a_second(experiment) -> None:
     watch = Watch()
     with contextlib.suppress(Stopped):
