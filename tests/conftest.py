@@ -14,9 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 E2E = Path(__file__).parent / "e2e"
 # Where a real model may lie. The processes that share the tests inherit this one's environment: told once, at the top.
-USERS_HOME = os.environ.setdefault(
-    "RLLAB_TESTS_USERS_HOME", os.environ.get("RLLAB_HOME", str(Path.home() / ".rllab"))
-)
+USERS_HOME = os.environ.setdefault("RLLAB_TESTS_USERS_HOME", os.environ.get("RLLAB_HOME", str(Path.home() / ".rllab")))
 HOME = tempfile.TemporaryDirectory(prefix="rllab-tests-")
 os.environ["RLLAB_HOME"] = HOME.name
 
