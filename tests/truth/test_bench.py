@@ -9,7 +9,7 @@ import torch
 from rllab.algorithms import named
 from rllab.bench import ARMS, Arm, compare, enumerated, gae_arms, judge, kl_rows, sampled, true_gradient
 from rllab.bench.arms import expected, learned, nobody, true
-from rllab.bench.gradients import trees_of
+from rllab.bench.gradients import Gradients, trees_of
 from rllab.errors import LabError, Stopped
 from rllab.truth import exact
 from tests.fakes import FixedCritic
@@ -109,6 +109,12 @@ class Lifted:
         return self.reward.prefix_scores(sequences) + 5.0 * sequences.response_mask
 
 
+def test_the_variance_of_drawn_gradients_divides_by_one_less_than_their_number():
+    values = torch.tensor([[0.0], [2.0]], dtype=torch.float64)
+    row = judge("two", Gradients(torch.full((2,), 0.5, dtype=torch.float64), values, sampled=True), values[1])
+    assert (row.variance, row.chance, row.bias, row.mse) == (2.0, 1.0, 1.0, 2.0)
+
+
 def test_sampled_rows_agree_with_listed_ones():
     world = world_of()
     tree = exact(world, PROMPT)
@@ -148,6 +154,8 @@ def test_kl_estimators_as_value_as_reward_and_as_loss():
 
 def test_kl_of_whole_responses_is_followed_by_k1_in_the_reward_alone():
     rows = {(row.estimator, row.place): row for row in kl_rows(tree_world(words=2, horizon=3, seed=6), PROMPT)}
+    world = tree_world(words=2, horizon=3, seed=6)
+    assert rows["k1", "reward"].exact == pytest.approx(exact(world, PROMPT).kl(world.reference), abs=1e-12)
     unbiased = [key for key, row in rows.items() if not row.gradient.is_biased]
     assert unbiased == [("k1", "reward")]
 
@@ -176,9 +184,10 @@ def test_stop_is_heard():
 
 
 def test_every_arm_takes_the_objective_of_its_world():
-    world = world_of(kl_coef=0.3, timing="prefix", temperature=1.2)
+    world = world_of(kl_coef=0.3, timing="prefix", temperature=1.2, gamma=0.9)
     for arm in (*ARMS, *gae_arms(), Arm("expected", "a2c", expected), Arm("none", "reinforce", nobody)):
         config = arm.config(world, rows=8, group=4)
+        assert config.gamma == (0.9 if "gamma" in named(arm.algorithm).fields else 1.0)
         timing = "eos" if named(arm.algorithm).per_response else "prefix"  # a sum is the same under every timing
         assert (config.kl_coef, config.timing, config.temperature, config.whiten) == (0.3, timing, 1.2, False)
     assert len(trees_of(world)) == 1

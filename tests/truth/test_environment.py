@@ -83,6 +83,8 @@ def test_the_limit_truncates_and_the_end_terminates(env):
         env.step(3)
     env.reset()
     assert env.step(0)[2:4] == (True, False)
+    env.reset()
+    assert [env.step(token)[2:4] for token in (3, 3, 3, 3, 0)][-1] == (True, False)  # an end at the limit is an end
 
 
 def test_before_the_end_nothing_is_paid_for_an_end(env, micro):

@@ -167,10 +167,11 @@ def test_candidates_by_sampling_and_their_others_agree_with_the_tree(world):
 
 
 def test_all_others_are_valued_without_the_tokens_that_are_shown():
-    world = tree_world(words=3, horizon=3, seed=3)
+    world = tree_world(words=3, horizon=3, seed=3, temperature=1.5)
     best = int(exact(world, PROMPT).Q(()).argmax())
     found, truth = (candidates(world, PROMPT, (), (best,), way, samples=1000) for way in ("monte-carlo", "exact"))
     assert abs(found.others.mean - truth.others.mean) <= 4.9 * found.others.standard_error
+    assert found.probs == pytest.approx(truth.probs, abs=1e-12)
     assert truth.value.mean - found.others.mean > 4.9 * found.others.standard_error
 
 

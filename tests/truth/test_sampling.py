@@ -138,7 +138,7 @@ def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatc
 
 def test_what_fills_the_context_first_is_dropped_before_the_others_are_written_on():
     world = small_world(gpt2_policy(n_positions=6), max_new_tokens=50)  # a prompt of two tokens leaves room for four
-    prefixes = [(), (1,), (2,), (3,), (4,), (1, 1, 1)]
+    prefixes = [(), *((word,) for word in range(7)), (1, 1, 1)]
     tree = exact(world, world.prompts[0])
     assert len(tree.levels) == TokenEnv(world).horizon == 4
     for one, prefix in zip(monte_carlo(world, world.prompts[0], prefixes, samples=200, seed=0), prefixes, strict=True):
