@@ -305,12 +305,14 @@ def test_the_exact_critic_sits_where_a_learned_one_does(micro):
         ExactCritic(trees[:1]).state_values(sequences)
 
 
-def test_the_exact_critic_values_the_state_that_an_unfinished_row_has_come_to_and_nothing_after_it():
-    world = tree_world(words=3, horizon=4, seed=1)
-    tree, rows = exact(world, PROMPT), [(1,), (1, 0, 2, 3), (3,)]
-    values = ExactCritic([tree]).state_values(sequences_from_ids(world.policy, [PROMPT] * 3, rows)).tolist()
-    assert values[0] == [tree.V(()), tree.V((1,)), 0.0, 0.0, 0.0]
-    assert values[1] == [tree.V((1, 0, 2)[:t]) for t in range(4)] + [0.0]
+def test_the_exact_critic_values_the_state_that_an_unfinished_row_has_come_to_and_nothing_after_it(tabular):
+    world, prompt = tabular.replace(reward=tabular.gold), tabular.prompts[0]
+    tree, rows = exact(world, prompt, horizon=4), [(3,), (3, 5, 2, 0), (0,)]
+    sequences = sequences_from_ids(world.policy, [prompt] * 3, rows)
+    sequences.tokens[0, -3:] = 4  # what stands on padding is no text
+    values = ExactCritic([tree]).state_values(sequences).tolist()
+    assert values[0] == [tree.V(()), tree.V((3,)), 0.0, 0.0, 0.0]
+    assert values[1] == [*(tree.V((3, 5, 2)[:t]) for t in range(4)), 0.0]
     assert values[2] == [tree.V(()), 0.0, 0.0, 0.0, 0.0]
 
 
