@@ -20,13 +20,12 @@ from tests.browser import NoBrowserError, in_ci, ready_browser
 ROOT = Path(__file__).resolve().parent.parent
 E2E = "tests/e2e"
 CORES = min(4, os.cpu_count() or 1)
-# One more for the browser than there are cores: a page and its kernel wait for each other much of the time.
 CHECKS = {
     "smollm2": ["rllab", "fetch", "smollm2"],
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy"],
     "pytest": ["pytest", "-n", str(CORES), "--dist", "worksteal"],
-    "browser": ["pytest", E2E, "-n", str(CORES + 1), "--dist", "loadfile"],
+    "browser": ["pytest", E2E, "-n", str(CORES), "--dist", "loadfile"],
 }
 
 

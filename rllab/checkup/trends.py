@@ -25,8 +25,8 @@ def gold_falls(curves: Curves) -> Finding | None:
         "ill",
         f"The score rose by {won:.3f} while gold fell by {-lost:.3f}; gold was best in update "
         f"{curves.history[best].index}.",
-        "The policy has found what the reward pays for and we did not mean. Read the samples; raise kl_coef, stop at "
-        "the peak, or mend the reward.",
+        "The policy has found what the reward pays for and we did not mean. Read the samples; raise the KL "
+        "coefficient (kl_coef), stop at the peak, or mend the reward.",
         ("OpenRLHF #1263", "huggingface/trl #6350", "huggingface/open-r1 #407", "huggingface/trl #204"),
         curves.history[best].index,
     )
@@ -43,7 +43,8 @@ def entropy_collapse(curves: Curves) -> Finding | None:
         "ill",
         f"The entropy of the next token fell from {first:.3f} to {last:.3f} nats.",
         "The policy writes nearly the same each time, so there is nothing left to compare. Look at several seeds of "
-        "one prompt; raise kl_coef or ent_coef, or lower lr.",
+        "one prompt; raise the KL coefficient (kl_coef) or the entropy bonus (ent_coef), or lower the learning rate "
+        "(lr).",
         ("huggingface/trl #204", "natolambert/rlhf-book #397"),
         curves.history[-1].index,
     )
@@ -60,8 +61,9 @@ def poor_critic(curves: Curves) -> Finding | None:
         "the critic explains less than a constant would",
         "watch",
         f"Its explained variance over the last updates is {statistics.fmean(explained):.2f}.",
-        "Below 0 its values make the advantages noisier than no critic would. Give it time or a larger critic_lr, or "
-        "use lam 1, where its errors cancel; if it never rises, look whether it learns at all.",
+        "Below 0 its values make the advantages noisier than no critic would. Give it time or a larger "
+        "learning rate (critic_lr), or use \u03bb = 1 (lam), where its errors cancel; if it never rises, look whether "
+        "it learns at all.",
         ("verl #498", "deepspeedai/DeepSpeedExamples #556"),
         curves.history[0].index,
     )
@@ -78,8 +80,8 @@ def many_cut(curves: Curves) -> Finding | None:
         "many responses are cut",
         "watch",
         f"{last:.0%} of the last responses reached the limit without an end token ({first:.0%} at the start).",
-        "What was cut is scored as if it were whole. Raise max_new_tokens, set missing_eos_penalty, or choose what "
-        "truncation means; if the share grows, the policy is unlearning its end.",
+        "What was cut is scored as if it were whole. Allow more tokens (max_new_tokens), price a missing end "
+        "(missing_eos_penalty), or choose what truncation means; if the share grows, the policy is unlearning its end.",
         ("huggingface/trl #5697", "huggingface/trl #1536", "huggingface/trl #2708"),
         curves.history[0].index,
     )
@@ -112,7 +114,7 @@ def long_steps(curves: Curves) -> Finding | None:
         "the steps are too long",
         "watch",
         f"{statistics.fmean(end(clipped)):.0%} of the tokens are held back by the clip.",
-        "Most of the batch no longer moves the policy. Lower lr or epochs.",
+        "Most of the batch no longer moves the policy. Lower the learning rate (lr) or take fewer epochs.",
         ("huggingface/trl #615",),
         curves.history[0].index,
     )

@@ -101,11 +101,6 @@ class Result:
         """Return one of the four cells, by seed."""
         return [arm for arm in self.arms if (arm.judge, arm.timing) == (judge, timing)]
 
-    def mean_proxy(self, judge: str, timing: str) -> float:
-        """Return the proxy averaged over a run and over seeds: the larger, the sooner it was pleased."""
-        arms = self.of(judge, timing)
-        return sum(sum(arm.proxy) / len(arm.proxy) for arm in arms) / len(arms)
-
 
 FAST, WORKSHOP = Size(5, 400, 20), Size(10, 400, 10)
 
