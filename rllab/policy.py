@@ -150,10 +150,11 @@ class Policy:
 
     def segments(self, response_tokens: Tensor) -> Tensor:
         """Number the sentences: a token belongs to the sentence that it ends or continues, (B, T)."""
-        table = torch.zeros(self.vocabulary, dtype=torch.bool, device=response_tokens.device)
-        table[response_tokens] = True  # now the tokens that occur, next those of them that end a sentence
-        table[[token for token in table.nonzero()[:, 0].tolist() if not self._ends_sentence(token)]] = False
-        ends = table[response_tokens]
+        occur = torch.bincount(response_tokens.flatten(), minlength=self.vocabulary).nonzero()[:, 0].tolist()
+        enders = [token for token in occur if self._ends_sentence(token)]
+        if not enders:
+            return torch.zeros_like(response_tokens)
+        ends = torch.isin(response_tokens, torch.tensor(enders, device=response_tokens.device))
         before = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
         return before.long().cumsum(dim=1)
 

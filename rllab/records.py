@@ -78,9 +78,9 @@ class Sequences:
 def check_rows(name: str, numbers: Tensor, rows: Sequences, *, remedy: str, first: int = 0) -> None:
     """Refuse numbers, one or more to a row, of which some are none, and show the row; `first` is where rows begin."""
     flat = numbers.detach().reshape(len(rows), -1)  # (B, ...)
-    wrong = (~torch.isfinite(flat)).nonzero()
-    if len(wrong):
-        row, column = wrong[0].tolist()
+    finite = torch.isfinite(flat)
+    if not finite.all():
+        row, column = (~finite).nonzero()[0].tolist()
         said = f"it belongs to row {first + row}, {rows.responses[row][:60]!r}; {remedy}"
         raise LabError(name, flat[row, column].item(), said)
 

@@ -97,8 +97,7 @@ class TextReward:
         rows = [judged[key] for key in texts]
         parts = {part: _column(sequences, [row[part] for row in rows]) for part in self.weights}
         total = _column(sequences, [math.fsum(row.values()) for row in rows])
-        scores = self.prefix_scores(sequences) if timing != "eos" else _at_end(total, sequences)
-        return Scores(total, parts, pay(scores, sequences, timing=timing))
+        return Scores(total, parts, _paid(self, total, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, (B, T); 0 on padding. A shared beginning is judged once."""
@@ -138,14 +137,16 @@ class TokenReward:
 
     def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
         """Score each row: total, its one part and what is paid at each token."""
-        scores = self.prefix_scores(sequences)
-        total = torch.where(sequences.response_mask, self.worth[sequences.response_tokens], 0.0).sum(dim=1)
-        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+        total = self._worths(sequences).sum(dim=1)
+        return Scores(total, {self.name: total}, _paid(self, total, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, (B, T); 0 on padding."""
-        paid = torch.where(sequences.response_mask, self.worth[sequences.response_tokens], 0.0)
-        return torch.where(sequences.response_mask, paid.cumsum(dim=1), 0.0)
+        return torch.where(sequences.response_mask, self._worths(sequences).cumsum(dim=1), 0.0)
+
+    def _worths(self, sequences: Sequences) -> Tensor:
+        """Return what each token is worth by itself, (B, T); 0 on padding."""
+        return torch.where(sequences.response_mask, self.worth[sequences.response_tokens], 0.0)
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,8 @@ def _column(sequences: Sequences, values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device=sequences.tokens.device)
 
 
-def _at_end(total: Tensor, sequences: Sequences) -> Tensor:
-    """Put the total of each row at its last token, (B, T): all that a payment at the end looks at."""
-    return torch.where(payment_places(sequences, timing="eos"), total[:, None], 0.0)
+def _paid(reward: Reward, total: Tensor, sequences: Sequences, *, timing: Timing) -> Tensor:
+    """Return what is paid at each token, (B, T); a single payment is the total, and needs no score of a prefix."""
+    if timing == "eos":
+        return torch.where(payment_places(sequences, timing="eos"), total[:, None], 0.0)
+    return pay(reward.prefix_scores(sequences), sequences, timing=timing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,11 +44,6 @@ class Selection:
     def best(self) -> Sequences:
         """Return the best response to each prompt."""
         return self.sequences.select(self.rows)
-
-    @property
-    def kl_bound(self) -> float:
-        """Return log n - (n - 1)/n: the most that choosing can differ from the policy, in nats."""
-        return math.log(self.n) - (self.n - 1) / self.n
 
 
 def best_of_n(
