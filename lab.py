@@ -40,9 +40,9 @@ SERVER_LOG = ROOT / ".lab" / "server.log"
 TOUR = "notebooks/00_tour.ipynb"
 OLDEST_PYTHON = (3, 11)
 # Without this JupyterLab opens with a question about news, over the corner of the first notebook.
-LAB_SETTINGS = {
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-}
+LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+# rllab/server.py says why.
+SERVER_OPTIONS = ("--ServerApp.kernel_websocket_connection_class=rllab.server.PromptConnection",)
 
 
 class TroubleError(Exception):
@@ -259,7 +259,7 @@ def start_server(python: str, *, port: int, token: str) -> subprocess.Popen[byte
     """Start JupyterLab for this machine alone; what it has to say goes to a file."""
     command = [python, "-m", "jupyterlab", "--no-browser", "--JupyterApp.answer_yes=True"]
     command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    command += [f"--ServerApp.root_dir={ROOT}", f"--LabApp.app_settings_dir={SETTINGS}"]
+    command += [f"--ServerApp.root_dir={ROOT}", f"--LabApp.app_settings_dir={SETTINGS}", *SERVER_OPTIONS]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     variables = {**environment(), "JUPYTER_TOKEN": token}

@@ -8,7 +8,7 @@ from rllab.estimates.calibration import Part
 from rllab.plots.labels import span
 from rllab.plots.numbers import fixed
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 from rllab.truth import Tree
 
 HEIGHT = 240
@@ -31,7 +31,7 @@ def luck_by_token(trees: Mapping[str, Tree]) -> Callable[[str], Picture]:
         names = [f"token {at + 1}" for at in range(len(shares))]
         texts = {"text": [fixed(one) for one in shares], "textposition": "outside", "cliponaxis": False}
         bars = {"type": "bar", "x": names, "y": shares, "marker": {"color": colour("value")}} | texts
-        drawn = figure([bars], x="", y="E[A²] (reward²)", layout={"height": HEIGHT, "bargap": 0.4})
+        drawn = drawing([bars], x="", y="E[A²] (reward²)", layout={"height": HEIGHT, "bargap": 0.4})
         most = shares.index(max(shares))
         words = (
             f"“{prompt} …”: the shares add up to {fixed(sum(shares), 3)}, and the variance of the return, counted over "
@@ -59,7 +59,7 @@ def foresight(parts: Sequence[Part]) -> Picture:
         "hovertemplate": "%{y:.2f}",
     }
     layout = {"height": HEIGHT, "bargap": 0.4, "yaxis": {"range": [low, high]}}
-    drawn = figure([bars], x="part of the response that is written", y="explained variance", layout=layout)
+    drawn = drawing([bars], x="part of the response that is written", y="explained variance", layout=layout)
     words = (
         f"Over {len(parts[0].forecasts)} responses the critic explains {fixed(known[0])} ± {fixed(parts[0].error)} of "
         f"the variance in the first part, {fixed(known[len(known) // 2])} ± {fixed(parts[len(known) // 2].error)} in "

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.agreement import Bin, likely_share
 from rllab.plots.labels import EndLabel, end_labels
 from rllab.plots.steps import HEIGHT, PLOT_HEIGHT
-from rllab.plots.theme import colour, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Point:
     ceiling: float | None  # where the judge of labels kept aside is known
 
 
-def accuracy_curve(points: Sequence[Point]) -> go.Figure:
+def accuracy_curve(points: Sequence[Point]) -> Drawing:
     """Draw accuracy on labels kept aside against the number of labels, between guessing and the Bayes ceiling."""
     labels = [EndLabel("learned", points[-1].accuracy, "reward"), EndLabel("guessing", 0.5, "dim")]
     traces, known = [_learned(points)], [one for one in points if one.ceiling is not None]
@@ -39,10 +36,10 @@ def accuracy_curve(points: Sequence[Point]) -> go.Figure:
         "yaxis": {"range": [low, high], "nticks": 6},
         "shapes": [_line(0.5)],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
-    return figure(traces, x="labels", y="share ranked alike", layout=layout)
+    return drawing(traces, x="labels", y="share ranked alike", layout=layout)
 
 
-def calibration_curve(bins: Sequence[Bin]) -> go.Figure:
+def calibration_curve(bins: Sequence[Bin]) -> Drawing:
     """Draw how often a reward is right against how sure it is; on the diagonal the two are one."""
     intervals = [likely_share(one.observed, one.count) for one in bins]
     dots = {
@@ -63,7 +60,7 @@ def calibration_curve(bins: Sequence[Bin]) -> go.Figure:
         "yaxis": {"range": [-0.05, 1.08], "nticks": 6},
         "shapes": [diagonal | {"line": {"color": colour("ink"), "width": 1, "dash": "dot"}}],
     }
-    return figure([dots], x="how sure the reward is", y="how often it is right", layout=layout)
+    return drawing([dots], x="how sure the reward is", y="how often it is right", layout=layout)
 
 
 def _learned(points: Sequence[Point]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rllab.bench import BenchRow
 from rllab.plots.numbers import significant
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 
 
 def noise_of_estimators(rows: Sequence[BenchRow]) -> Picture:
@@ -17,7 +17,7 @@ def noise_of_estimators(rows: Sequence[BenchRow]) -> Picture:
     bars = {"type": "bar", "orientation": "h", "y": names[::-1], "x": heights[::-1], "marker": {"color": colours[::-1]}}
     texts = {"text": [significant(one) for one in heights[::-1]], "textposition": "outside", "cliponaxis": False}
     layout = {"height": 70 + 34 * len(rows), "margin": {"r": 40}}
-    drawn = figure([bars | texts], x="variance, summed over all weights", y="", layout=layout)
+    drawn = drawing([bars | texts], x="variance, summed over all weights", y="", layout=layout)
     honest = [row for row in rows if not row.is_biased]
     best, worst = (choose(honest, key=lambda row: row.variance) for choose in (min, max))
     off = [row.name for row in rows if row.is_biased]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing
 
 LANE = 38  # pixels
 MARGIN = 58  # pixels of the axis and the air
@@ -28,7 +25,7 @@ class Strand:
     tokens: Sequence[str]
 
 
-def branch_tree(strands: Sequence[Strand], *, here: int, selected: int) -> go.Figure:
+def branch_tree(strands: Sequence[Strand], *, here: int, selected: int) -> Drawing:
     """Draw lines as a tree over the number of tokens written; shared beginnings are drawn once.
 
     `here` is the lane that the learner is on, `selected` the state. The first trace is that line from the prompt
@@ -47,7 +44,7 @@ def branch_tree(strands: Sequence[Strand], *, here: int, selected: int) -> go.Fi
         },
         "shapes": [_joint(strand, row) for row, strand in enumerate(strands) if strand.above is not None],
     }
-    return figure([_path(strands, here, selected), *lanes], x="tokens written", y="line", layout=layout)
+    return drawing([_path(strands, here, selected), *lanes], x="tokens written", y="line", layout=layout)
 
 
 def height_of(lanes: int) -> int:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import span
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing, faded
 
 HEIGHT = 230
 
@@ -34,7 +31,7 @@ class Candidate:
         return self.before * math.exp(min(self.predicted, -math.log(self.before))) if self.before > 0 else 0.0
 
 
-def before_and_after(candidates: Sequence[Candidate]) -> go.Figure:
+def before_and_after(candidates: Sequence[Candidate]) -> Drawing:
     """Draw each candidate's probability before (pale) and after (full), and where the gradient foretold it (line)."""
     traces = [
         _bars("before", [one.before for one in candidates], faded("policy", 0.35)),
@@ -43,10 +40,10 @@ def before_and_after(candidates: Sequence[Candidate]) -> go.Figure:
     ]
     most = max(max(one.before, one.after, one.foretold) for one in candidates)
     layout = _layout(candidates) | {"yaxis": {"range": [0, 1.1 * most]}, "barmode": "group", "bargap": 0.3}
-    return figure(traces, x="next token", y="probability", layout=layout)
+    return drawing(traces, x="next token", y="probability", layout=layout)
 
 
-def change_bars(candidates: Sequence[Candidate]) -> go.Figure:
+def change_bars(candidates: Sequence[Candidate]) -> Drawing:
     """Draw the measured change of each candidate's log-prob (bar) beside the predicted one (line)."""
     measured, predicted = [one.measured for one in candidates], [one.predicted for one in candidates]
     low, high = span([*measured, *predicted], around=0.0, least=1e-6)
@@ -54,7 +51,7 @@ def change_bars(candidates: Sequence[Candidate]) -> go.Figure:
     traces = [_bars("measured", measured, signs), _ticks("foretold", predicted)]
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": colour("edge")}}
     layout = _layout(candidates) | {"yaxis": {"range": [low, high]}, "shapes": [zero], "bargap": 0.4}
-    return figure(traces, x="next token", y="change of log \u03c0 (nats)", layout=layout)
+    return drawing(traces, x="next token", y="change of log \u03c0 (nats)", layout=layout)
 
 
 def _layout(candidates: Sequence[Candidate]) -> dict[str, Any]:

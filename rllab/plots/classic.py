@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -15,11 +14,8 @@ from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.numbers import fixed
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import Drawing, colour, drawing
 from rllab.truth import Tree
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 ACTION_COUNTS = (2, 4, 10, 20, 50)
 HEIGHT = 240
@@ -55,7 +51,7 @@ def planning(tree: Tree, values: Sequence[Tensor]) -> Callable[[int], Picture]:
         roles = ["policy", "policy", "value", "ink"]
         bars = {"type": "bar", "x": names, "y": heights, "marker": {"color": [colour(role) for role in roles]}}
         written = {"text": [fixed(one, 3) for one in heights], "textposition": "outside", "cliponaxis": False}
-        drawn = figure([bars | written], x="", y="score (reward)", layout={"height": HEIGHT, "margin": {"t": 24}})
+        drawn = drawing([bars | written], x="", y="score (reward)", layout={"height": HEIGHT, "margin": {"t": 24}})
         text = tree.policy.decode(plan.ids)
         said = (
             f"Looking {depth} ahead reads {plan.states_read} states and writes “{text}”, scoring {fixed(plan.paid, 3)}"
@@ -88,7 +84,7 @@ def old_and_simulated(present: Tree, behaviour: Tree, values: Sequence[Tensor]) 
 
 def _lines(
     stops: Sequence[float], curves: Sequence[tuple[str, Sequence[float], str]], *, x: str, y: str, mark: float
-) -> go.Figure:
+) -> Drawing:
     """Draw lines over the stops of a slider, named at their ends, with a mark where the slider stands."""
     low, high = span([value for _, values, _ in curves for value in values], around=0.0, least=0.1)
     labels = [EndLabel(name, values[-1], role) for name, values, role in curves]
@@ -109,4 +105,4 @@ def _lines(
         "yaxis": {"range": [low, high]},
         "shapes": [here | {"line": {"width": 1, "color": colour("edge")}}],
     } | end_labels(labels, low=low, high=high, height=HEIGHT - 60.0)
-    return figure(traces, x=x, y=y, layout=layout)
+    return drawing(traces, x=x, y=y, layout=layout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +13,8 @@ from rllab.plots.labels import span
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
+from rllab.plots.theme import Drawing, colour, drawing, faded
 from rllab.truth import Tree
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 HEIGHT = 320
 SHOWN = 200  # single gradients
@@ -67,14 +64,14 @@ def _means(found: Cloud, size: int, *, seed: int) -> Tensor:
     return found.sample(SHOWN * size, seed=seed).reshape(SHOWN, size, -1).mean(dim=1)
 
 
-def _figure(dots: Tensor, truth: Tensor, mean: Tensor, frame: Tensor) -> go.Figure:
+def _figure(dots: Tensor, truth: Tensor, mean: Tensor, frame: Tensor) -> Drawing:
     """Draw the dots, the arrow of the truth and the cross of what the dots are on average."""
     (left, right), (low, high) = (span([*frame[:, at].tolist(), 0.0], least=0.2) for at in (0, 1))
     points = _dots(dots, "one estimate", {"color": faded("policy", 0.35), "size": 7})
     cross = _dots(mean[None], "mean of all", {"color": colour("down"), "size": 13, "symbol": "x-thin", "line": CROSS})
     layout = {"height": HEIGHT, "xaxis": {"range": [left, right]}, "yaxis": {"range": [low, high]}}
     x, y = "along the true gradient (arrow)", "across it, where it is noisiest"
-    return figure([points, _arrow(truth), cross], x=x, y=y, layout=layout)
+    return drawing([points, _arrow(truth), cross], x=x, y=y, layout=layout)
 
 
 CROSS = {"width": 3, "color": colour("down")}
@@ -116,7 +113,7 @@ def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
             _crosses("foretold", names, line),
         ]
         layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [low, high]}}
-        drawn = figure(traces, x="first token", y="probability", layout=layout)
+        drawn = drawing(traces, x="first token", y="probability", layout=layout)
         gain = float(after @ q) - tree.J
         words = (
             f"With η = {eta:g} what the policy can expect goes from {fixed(tree.J, signed=True)} to "

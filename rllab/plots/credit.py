@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, direction, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, direction, drawing
 
 
 def credit_bars(
@@ -22,7 +19,7 @@ def credit_bars(
     advantages: Sequence[float],
     exact: Sequence[float] = (),
     selected: int,
-) -> go.Figure:
+) -> Drawing:
     """Draw reward (dots), TD error (bars) and GAE (line) of each token; the true advantage dotted where it is known."""
     low, high = span([*rewards, *deltas, *advantages, *exact], around=0.0, least=0.4)
     labels = [EndLabel("GAE", advantages[-1], "dim"), EndLabel("\u25cf r", rewards[-1], "reward")]
@@ -45,7 +42,7 @@ def credit_bars(
         if 0 <= selected < len(tokens)
         else [],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
-    return figure(traces, x="token", y="reward", layout=layout)
+    return drawing(traces, x="token", y="reward", layout=layout)
 
 
 def _paid(reward: float) -> float | None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.comparison import Band
 from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing, faded
 
 HEIGHT = 180
 PLOT_HEIGHT = HEIGHT - 56.0
@@ -46,7 +43,7 @@ def training_curves(
     y: str,
     beside: Sequence[Beside] = (),
     least: float = 1e-2,
-) -> go.Figure:
+) -> Drawing:
     """Draw some metrics of a run, `history` being the metrics of update 1, 2, ...; other runs are thin and dotted.
 
     A metric that an update lacks, or that is no number there, is a gap in the line. The y axis spans `least` or more.
@@ -68,10 +65,10 @@ def training_curves(
     }
     traces = [_thin(run, curve, values) for run, curve, values in others]
     traces += [_trace(curve, [at + 1 for at in kept], values) for curve, values in lines.items()]
-    return figure(traces, x="update", y=y, layout=layout | ends)
+    return drawing(traces, x="update", y=y, layout=layout | ends)
 
 
-def banded_curves(bands: Mapping[str, Band], roles: Sequence[str], *, y: str) -> go.Figure:
+def banded_curves(bands: Mapping[str, Band], roles: Sequence[str], *, y: str) -> Drawing:
     """Draw one mean a name over updates, with the band in which it lies with 95% confidence."""
     low, high = span([value for band in bands.values() for value in (*band.low, *band.high)], least=1e-6)
     labels = [EndLabel(name, band.mean[-1], role) for (name, band), role in zip(bands.items(), roles, strict=False)]
@@ -85,7 +82,7 @@ def banded_curves(bands: Mapping[str, Band], roles: Sequence[str], *, y: str) ->
     ticks = {"tick0": 1, "dtick": max(1, round(updates / 8))}
     layout = {"height": BANDS_HEIGHT, "xaxis": ticks, "yaxis": {"range": [low, high], "nticks": 5}}
     ends = end_labels(labels, low=low, high=high, height=BANDS_HEIGHT - 56.0)
-    return figure(traces, x="update", y=y, layout=layout | ends)
+    return drawing(traces, x="update", y=y, layout=layout | ends)
 
 
 def decimated(count: int, *, limit: int = MOST_POINTS) -> list[int]:

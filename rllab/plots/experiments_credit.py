@@ -6,7 +6,7 @@ from rllab.experiments import x01, x02, x04
 from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 
 ROLE = {"terminal": "reward", "reward-to-go": "value", "own token": "policy"}
 NAME = {"terminal": "one score at the end", "reward-to-go": "reward to go", "own token": "own token"}
@@ -82,7 +82,7 @@ def shaping_arms(result: x04.Result) -> Picture:
     bars = {"type": "bar", "orientation": "h", "y": names[::-1], "x": texts[::-1], "marker": {"color": colours[::-1]}}
     labels = {"text": [f"{one:,.0f}" for one in texts[::-1]], "textposition": "outside", "cliponaxis": False}
     layout = {"height": HEIGHT - 40, "margin": {"r": 50}}
-    drawn = figure([bars | labels], x="texts until the right one is as likely as not", y="", layout=layout)
+    drawn = drawing([bars | labels], x="texts until the right one is as likely as not", y="", layout=layout)
     whole, step = result.texts("shaped, whole return"), result.texts("shaped, one step")
     words = (
         f"Sparse: {result.texts('sparse'):,.0f} texts. The same potential does not help with whole returns "

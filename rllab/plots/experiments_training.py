@@ -12,7 +12,7 @@ from rllab.experiments import x11, x12, x14, x15, x17, x18
 from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart, log_axis
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 
 LOWEST = -1.0  # explained variance below which a line is told and not drawn: it would flatten the others
 FIVE = ("policy", "value", "reward", "down", "kl")  # colours of lines that have no meaning of their own
@@ -143,7 +143,7 @@ def epochs_grid(result: x14.Result) -> Picture:
         "colorbar": {"title": {"text": "nats per token", "side": "right"}},
         "hovertemplate": "epoch %{x}, ε %{y}: %{z:.4f} nats",
     }
-    drawn = figure([heat], x="epoch", y="ε", layout={"height": HEIGHT, "yaxis": {"type": "category"}})
+    drawn = drawing([heat], x="epoch", y="ε", layout={"height": HEIGHT, "yaxis": {"type": "category"}})
     first, last = result.epochs[0], result.epochs[-1]
     words = (
         f"After {len(columns)} epochs on one batch the policy has gone {fixed(first.kl[-1], 3)} nats per token at "
@@ -203,7 +203,7 @@ def first_epoch_ratio(result: x15.Result) -> Picture:
         for alike, name, role in ((True, "scored alike", "policy"), (False, "scored at 1", "down"))
     ]
     layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "xaxis": {"type": "category"}}
-    drawn = figure(traces, x="temperature of sampling", y="clipped in the first epoch (%)", layout=layout)
+    drawn = drawing(traces, x="temperature of sampling", y="clipped in the first epoch (%)", layout=layout)
     worst = max(result.mismatches, key=lambda one: one.clipped)
     words = (
         f"Sampled at {worst.sampled_at:g} and scored at 1, {worst.clipped:.0%} of the tokens are clipped and the mean "
@@ -256,7 +256,7 @@ def details_left_out(result: x18.Result) -> Picture:
         "margin": {"r": 90},
         "shapes": [here],
     }
-    drawn = figure([dots], x="times as large when left out (log)", y="", layout=layout)
+    drawn = drawing([dots], x="times as large when left out (log)", y="", layout=layout)
     seeds = len(result.of(x18.SWITCHES[0].name))
     words = f"Mean of {seeds} seeds; each number moves the same way on every one of them when its detail is left out."
     return Picture(drawn, words, "six details, with and without")

@@ -8,7 +8,7 @@ from rllab.experiments import x03, x05, x10
 from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 
 FOUR = ("policy", "reward", "value", "down")  # colours of lines that have no meaning of their own
 SHOWN_BATCHES = (4, 16, 256, 1024)
@@ -107,7 +107,7 @@ def kl_estimators(result: x10.Result) -> Picture:
     under = [f"{name}<br>off by {_bias(result, name, far)}<br>far apart" for name in names]  # close by noise hides it
     ticks = {"tickvals": names, "ticktext": under}
     layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "xaxis": ticks, "bargap": 0.3}
-    drawn = figure(traces, x="estimator, and its bias", y="spread of one / true KL", layout=layout)
+    drawn = drawing(traces, x="estimator, and its bias", y="spread of one / true KL", layout=layout)
     k1, k3 = (result.value(name, near).deviation for name in ("k1", "k3"))
     words = (
         f"Close together one k1 scatters {significant(k1, 2)} times the KL itself, one k3 only "

@@ -16,7 +16,7 @@ from rllab.maths.losses import REDUCERS, dpo_loss, reduce
 from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, faded, figure
+from rllab.plots.theme import colour, drawing, faded
 from rllab.records import UpdateRecord
 from rllab.truth import Tree
 
@@ -38,7 +38,7 @@ def group_advantages(scores: str, shift: float) -> Picture:
     }
     names = [f"answer {at + 1}: {score:g}" for at, score in enumerate(given.tolist())]
     bars = [_bars(name, names, advantages.tolist(), role) for name, (advantages, role) in ways.items()]
-    drawn = figure(bars, x="answer and its score", y="advantage", layout=_grouped(HEIGHT))
+    drawn = drawing(bars, x="answer and its score", y="advantage", layout=_grouped(HEIGHT))
     if bool((given == given[0]).all()):
         words = "All answers score the same: the group is silent, and nobody is pushed anywhere."
     else:
@@ -75,7 +75,7 @@ def length_push(long: int) -> Picture:
     colours = [colour("down" if ratio < 1 else "policy") for ratio in ratios]
     bars = {"type": "bar", "x": names, "y": ratios, "marker": {"color": colours}, "hovertemplate": "%{y:.3f}"}
     layout = {"height": HEIGHT, "yaxis": {"range": [0, 1.15]}, "xaxis": {"tickangle": 0}}
-    drawn = figure([bars], x="how the loss is averaged", y="push per token, long : short", layout=layout)
+    drawn = drawing([bars], x="how the loss is averaged", y="push per token, long : short", layout=layout)
     words = (
         f"Under GRPO's mean of means a token of the {long}-token answer gets {fixed(ratios[1])} of the push that a "
         f"token of the {SHORT}-token answer gets; in the other three both get the same."
@@ -133,7 +133,7 @@ def dpo_triangle(share_b: float, wins: float, beta: float) -> Picture:
         f"DPO moves A from {probability(start[0])} to {probability(end[0])}, B from {probability(start[1])} to "
         f"{probability(end[1])}, and C, which no pair mentions, from {probability(start[2])} to {probability(end[2])}."
     )
-    return Picture(figure(traces, x="", y="", layout=layout), words, "path of DPO over three answers")
+    return Picture(drawing(traces, x="", y="", layout=layout), words, "path of DPO over three answers")
 
 
 def margins(history: Sequence[UpdateRecord]) -> Picture:
@@ -193,13 +193,12 @@ def same_direction(comparison: BatchComparison) -> Picture:
         "xgap": 2,
         "ygap": 2,
     }
-    drawn = figure([heat], x="", y="", layout={"height": HEIGHT, "yaxis": {"autorange": "reversed", "showgrid": False}})
-    apart = min(
-        ((cosines[i][j], names[i], names[j]) for i in range(len(names)) for j in range(i)), key=lambda one: one[0]
-    )
-    rows = len(comparison.rollout)
-    words = f"One batch of {rows} texts, one gradient each: furthest apart are {apart[2]} and {apart[1]}, cosine "
-    return Picture(drawn, words + f"{fixed(apart[0])}.", "cosines between the algorithms' gradients")
+    yaxis = {"autorange": "reversed", "showgrid": False}
+    drawn = drawing([heat], x="", y="", layout={"height": HEIGHT, "yaxis": yaxis})
+    apart = min((cosines[i][j], names[i], names[j]) for i in range(len(names)) for j in range(i))
+    words = f"One batch of {len(comparison.rollout)} texts, one gradient each: furthest apart are "
+    words += f"{apart[2]} and {apart[1]}, cosine {fixed(apart[0])}."
+    return Picture(drawn, words, "cosines between the algorithms' gradients")
 
 
 def _bars(name: str, x: Sequence[str], y: Sequence[float], role: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rllab.classic.feeder import press_curve
 from rllab.plots.line_chart import Axes, Line, line_chart
 from rllab.plots.numbers import fixed, significant
 from rllab.plots.picture import Picture
-from rllab.plots.theme import faded
+from rllab.plots.theme import Drawing, faded
 
 TRIALS = 200
 FOUND = 0.5  # a cat that presses more often than not has found the lever
@@ -42,10 +42,11 @@ def many_cats(curves: NDArray[np.float64]) -> Picture:
     there = [*range(1, trials + 1), *range(trials, 0, -1)]
     edge = [*(mean + error).tolist(), *(mean - error)[::-1].tolist()]
     look = {"fill": "toself", "fillcolor": faded("policy", 0.2), "line": {"width": 0}, "hoverinfo": "skip"}
-    drawn.add_trace({"type": "scatter", "mode": "lines", "x": there, "y": edge, "name": "95% band"} | look)
+    band = {"type": "scatter", "mode": "lines", "x": there, "y": edge, "name": "95% band"} | look
     places = [at for at in (0, 50, 100, trials - 1) if at < trials]
     said = ", ".join(f"{fixed(mean[at])} (trial {at + 1})" for at in places)
     words = f"Mean of {count} cats, with its 95% band: {said}. {_shape(mean)[1]}"
+    drawn = Drawing([*drawn.data, band], drawn.layout)
     return Picture(drawn, words, "mean probability to press over trials, many cats", _shape(mean)[0])
 
 

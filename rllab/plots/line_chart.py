@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.numbers import significant
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing
 
 HEIGHT = 280
 AXIS = 60.0  # pixels below the plot
@@ -59,7 +56,7 @@ class Axes:
     ticks: Sequence[float] = field(default_factory=tuple)  # of x; empty: wherever plotly likes
 
 
-def line_chart(lines: Sequence[Line], axes: Axes) -> go.Figure:
+def line_chart(lines: Sequence[Line], axes: Axes) -> Drawing:
     """Draw lines, named at their ends in their colours."""
     shown = [one for one in lines if any(math.isfinite(y) for y in one.y)]
     heights = [_height(y, log=axes.log_y) for one in shown for y in one.y]
@@ -72,7 +69,7 @@ def line_chart(lines: Sequence[Line], axes: Axes) -> go.Figure:
         "yaxis": {"range": [low, high]} | (log_axis(10**low, 10**high) if axes.log_y else {"type": "linear"}),
         "shapes": [] if axes.mark is None else [_mark(axes.mark)],
     }
-    return figure([one.trace() for one in lines], x=axes.x, y=axes.y, layout=layout | named)
+    return drawing([one.trace() for one in lines], x=axes.x, y=axes.y, layout=layout | named)
 
 
 def _x_axis(axes: Axes) -> Mapping[str, Any]:

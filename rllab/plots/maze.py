@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.classic.maze import Maze, arrows, sweeps
 from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, faded, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing, faded
 
 HEIGHT = 300
 ASIDE = 0.34  # of a cell: the way runs below and right of what is written in the cells, not through it
@@ -53,12 +50,12 @@ def maze_wave(sweep: int, *, gamma: float = 1.0) -> Picture:
     return Picture(_drawn(maze, heights, texts), words, "value of every cell of the maze, with arrows")
 
 
-def _drawn(maze: Maze, heights: Sequence[float | None], texts: Sequence[str], *over: dict[str, Any]) -> go.Figure:
+def _drawn(maze: Maze, heights: Sequence[float | None], texts: Sequence[str], *over: dict[str, Any]) -> Drawing:
     """Draw walls and floor as a square map without axes, and over it what moves there."""
     hidden = {"showticklabels": False, "ticks": "", "showline": False, "showgrid": False}
     axes = {"xaxis": hidden, "yaxis": hidden | {"autorange": "reversed", "scaleanchor": "x"}}
     traces = [_walls(maze), _floor(maze, heights, texts), *over]
-    return figure(traces, x="", y="", layout=axes | {"height": HEIGHT})
+    return drawing(traces, x="", y="", layout=axes | {"height": HEIGHT})
 
 
 def _walls(maze: Maze) -> dict[str, Any]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rllab.observatory import BEST_OF_N, DPO, PPO, Curve, Form
 from rllab.plots.line_chart import Axes, Line, line_chart
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing
 
 DISTANCE = "√KL to the reference (√nats)"
 ROLE = {PPO: "policy", BEST_OF_N: "value", DPO: "down"}
@@ -17,7 +14,7 @@ HEIGHT = 260
 STEPS = 60  # places at which a fitted law is drawn
 
 
-def pressed(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: float | None = None) -> go.Figure:
+def pressed(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: float | None = None) -> Drawing:
     """Draw the proxy of one method, and gold and the laws fitted to it where they may be seen; `guess` is a mark."""
     d = [point.d for point in curve.points]
     drawn = [Line("proxy", d, [point.proxy for point in curve.points], "reward", mode="lines+markers")]
@@ -28,7 +25,7 @@ def pressed(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: floa
     return line_chart(drawn, Axes(DISTANCE, "mean score of a response", mark=guess, height=HEIGHT))
 
 
-def compared(curves: Mapping[str, Curve], *, gold: bool) -> go.Figure:
+def compared(curves: Mapping[str, Curve], *, gold: bool) -> Drawing:
     """Draw what several methods reach at the same distance: gold where it may be seen, else the proxy."""
     lines = [
         Line(

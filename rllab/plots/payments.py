@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.steps import HEIGHT, MOST_NAMES, PLOT_HEIGHT, STATE_AXIS, over_states
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Line:
     dash: str = "solid"
 
 
-def prefix_lines(tokens: Sequence[str], lines: Sequence[Line], *, selected: int) -> go.Figure:
+def prefix_lines(tokens: Sequence[str], lines: Sequence[Line], *, selected: int) -> Drawing:
     """Draw what each reward says of the text up to and with each token."""
     traces = [
         {
@@ -43,10 +40,10 @@ def prefix_lines(tokens: Sequence[str], lines: Sequence[Line], *, selected: int)
     ]
     labels = [EndLabel(line.name, line.values[-1], line.role) for line in lines]
     layout = over_states(tokens, selected + 1, [value for line in lines for value in line.values], labels)
-    return figure(traces, x=STATE_AXIS, y="score", layout=layout)
+    return drawing(traces, x=STATE_AXIS, y="score", layout=layout)
 
 
-def payment_bars(tokens: Sequence[str], lines: Sequence[Line], *, selected: int) -> go.Figure:
+def payment_bars(tokens: Sequence[str], lines: Sequence[Line], *, selected: int) -> Drawing:
     """Draw what is paid at each token as bars, and what has been paid so far as lines that end at the sum."""
     sums = [list(itertools.accumulate(line.values)) for line in lines]
     numbers = [*(value for line in lines for value in line.values), *itertools.chain(*sums)]
@@ -66,7 +63,7 @@ def payment_bars(tokens: Sequence[str], lines: Sequence[Line], *, selected: int)
         "shapes": [here | {"layer": "below", "line": {"width": 1, "color": colour("edge")}}],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
     traces = [part for line, row in zip(lines, sums, strict=True) for part in _paid(line, row)]
-    return figure(traces, x="token", y="paid (reward)", layout=layout)
+    return drawing(traces, x="token", y="paid (reward)", layout=layout)
 
 
 def _paid(line: Line, sums: Sequence[float]) -> list[dict[str, Any]]:

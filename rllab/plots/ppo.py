@@ -14,7 +14,7 @@ from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
 from rllab.plots.numbers import apportioned, fixed
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, figure
+from rllab.plots.theme import colour, drawing
 
 GOOD, BAD = "good: A = +1", "bad: A = −1"
 LEGEND = {
@@ -91,5 +91,5 @@ def account(row: Mapping[str, Any], kl_coef: float) -> Picture:
         f"The score {fixed(score, signed=True)} is paid at the end; the KL costs {fixed(-price)} over all tokens. "
         f"Together the response is paid {fixed(total, signed=True)}."
     )
-    drawn = figure(traces, x="token", y="reward", layout={"height": HEIGHT, "barmode": "relative"} | LEGEND)
+    drawn = drawing(traces, x="token", y="reward", layout={"height": HEIGHT, "barmode": "relative"} | LEGEND)
     return Picture(drawn, words, "reward of each token: score and price of the KL")

@@ -11,7 +11,7 @@ from rllab.plots.line_chart import HEIGHT
 from rllab.plots.numbers import fixed
 from rllab.plots.picture import Picture
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
+from rllab.plots.theme import colour, drawing, faded
 from rllab.shaping import potential_shaping
 
 
@@ -31,7 +31,7 @@ def painted_shaping(tokens: Sequence[str], rewards: Sequence[float]) -> Callable
             _bars("paid with shaping", tokens, shaped[0].tolist(), colour("reward")),
         ]
         layout = {"height": HEIGHT - 40, "barmode": "group", "showlegend": True, "yaxis": {"range": [-3.2, 4.2]}}
-        drawn = figure(traces, x="token", y="reward", layout=layout)
+        drawn = drawing(traces, x="token", y="reward", layout=layout)
         total, before = float(shaped.sum()), float(plain.sum())
         moved = (
             "the same as without shaping" if last == 0 else f"moved from {fixed(before, signed=True)} by Φ at the end"

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import EndLabel, end_labels, names_that_fit, span
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, direction, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, direction, drawing
 
 HEIGHT = 220  # pixels of the whole picture
 PLOT_HEIGHT = HEIGHT - 66.0  # what is left without the axis
@@ -24,7 +21,7 @@ STATE_AXIS = "state: the text up to and with this token"
 
 def openness(
     tokens: Sequence[str], *, entropies: Sequence[float], surprises: Sequence[float], selected: int
-) -> go.Figure:
+) -> Drawing:
     """Draw how open each state is and how surprising the token was that was written there (nats).
 
     `entropies` has one number per state (T+1, not a number where nothing can follow), `surprises` one per
@@ -37,12 +34,12 @@ def openness(
         EndLabel(f"{_dot(surprises)}surprise", last_number(surprises), "ink"),
     ]
     layout = over_states(tokens, selected, [*entropies, *surprises], labels)
-    return figure([line, dots], x=STATE_AXIS, y="nats", layout=layout)
+    return drawing([line, dots], x=STATE_AXIS, y="nats", layout=layout)
 
 
 def promise(
     tokens: Sequence[str], *, prefix_scores: Sequence[float], reward: str, values: Sequence[float], selected: int
-) -> go.Figure:
+) -> Drawing:
     """Draw what the reward says of each prefix (dots) and what the critic expects in each state (line).
 
     `prefix_scores` has one number per token (T): the text up to and with token t stands at state t+1.
@@ -55,7 +52,7 @@ def promise(
     traces.append(_dots(prefix_scores, first=1, name=f"{reward} on the text so far", role="reward"))
     labels.append(EndLabel(f"{_dot(prefix_scores)}{reward}", last_number(prefix_scores), "reward"))
     layout = over_states(tokens, selected, [*prefix_scores, *values], labels)
-    return figure(traces, x=STATE_AXIS, y="reward", layout=layout)
+    return drawing(traces, x=STATE_AXIS, y="reward", layout=layout)
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Sampled:
     error: float
 
 
-def steps_of_v(tokens: Sequence[str], outlook: Outlook, *, sampled: Sampled | None, selected: int) -> go.Figure:
+def steps_of_v(tokens: Sequence[str], outlook: Outlook, *, sampled: Sampled | None, selected: int) -> Drawing:
     """Draw V of each state and, at the same state, Q of the token written there: the step between is its TD error."""
     traces, labels, numbers = [], [], [*outlook.values, *outlook.q]
     if outlook.values:
@@ -93,7 +90,7 @@ def steps_of_v(tokens: Sequence[str], outlook: Outlook, *, sampled: Sampled | No
         labels.append(EndLabel("\u25cf V Monte-Carlo", sampled.mean, "value"))
     layout = over_states(tokens, selected, numbers, labels)
     layout["shapes"] = [*layout["shapes"], *_rises(outlook)]
-    return figure(traces, x=STATE_AXIS, y="V, Q (reward)", layout=layout)
+    return drawing(traces, x=STATE_AXIS, y="V, Q (reward)", layout=layout)
 
 
 def _written(outlook: Outlook) -> dict[str, Any]:

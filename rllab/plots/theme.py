@@ -63,6 +63,7 @@ def template() -> dict[str, Any]:
         "linecolor": colour("edge"),
         "zeroline": False,
         "automargin": True,
+        "ticklabeloverflow": "allow",
         "title": {"font": {"size": 12}, "standoff": 6},
         "tickfont": {"size": 12},
     }
@@ -88,16 +89,28 @@ def direction(step: float) -> str:
     return "edge" if abs(step) < FLAT else "up" if step > 0 else "down"
 
 
-def figure(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, layout: Mapping[str, Any]) -> go.Figure:
-    """Return a figure in the lab's look, its axes named (units included), every setting checked once.
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture as plotly's page library takes it: its traces and its layout, without the lab's template.
 
-    Built in one go from dictionaries: adding to a figure piece by piece checks the whole again each time,
-    which costs more than the rest of a click.
+    A panel sends it as it is, and the page lays the template under it. Plotly's own figure, which checks every setting,
+    costs more than the rest of a click: it is made when it is asked for.
     """
-    import plotly.graph_objects as go
 
+    data: list[Mapping[str, Any]]
+    layout: Mapping[str, Any]
+
+    def figure(self) -> go.Figure:
+        """Return plotly's figure of it in the lab's look, to show, to save or to change outside of a panel."""
+        import plotly.graph_objects as go
+
+        return go.Figure({"data": self.data, "layout": {**self.layout, "template": template()}})
+
+
+def drawing(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, layout: Mapping[str, Any]) -> Drawing:
+    """Return a picture with its axes named (units included)."""
     axes = {
         "xaxis": {"title": {"text": x}} | dict(layout.get("xaxis", {})),
         "yaxis": {"title": {"text": y}} | dict(layout.get("yaxis", {})),
     }
-    return go.Figure({"data": list(traces), "layout": {**layout, **axes, "template": template()}})
+    return Drawing(list(traces), {**layout, **axes})

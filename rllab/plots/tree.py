@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import LINE_PIXELS, span, spread
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, direction, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, direction, drawing
 
 HEIGHT = 300
 PLOT_HEIGHT = HEIGHT - 60.0
@@ -42,7 +39,7 @@ class Twig:
         return direction(self.advantage)
 
 
-def path_tree(values: Sequence[float], stages: Sequence[Sequence[Twig]], *, depth: int) -> go.Figure:
+def path_tree(values: Sequence[float], stages: Sequence[Sequence[Twig]], *, depth: int) -> Drawing:
     """Draw V of each state on a path, and behind each state a dot per action at its Q, joined to that V.
 
     `values` has V of the states 0, 1, ...; stage t holds the actions of state t, likeliest first. The first trace
@@ -61,7 +58,7 @@ def path_tree(values: Sequence[float], stages: Sequence[Sequence[Twig]], *, dept
         "annotations": names,
     }
     ranks = range(max((len(twigs) for twigs in stages), default=0))
-    return figure(
+    return drawing(
         [_path(values), *(_rank(stages, rank) for rank in ranks)],
         x="tokens written",
         y="value (reward)",

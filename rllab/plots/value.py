@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rllab.plots.labels import EndLabel, span
 from rllab.plots.numbers import fixed
 from rllab.plots.steps import HEIGHT, curve, last_number, over_states
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from rllab.plots.theme import Drawing, colour, drawing, faded
 
 BINS = 12
 TRUE = {"color": colour("ink"), "width": 2, "dash": "dot"}  # the line of a number that is exact
@@ -32,7 +29,7 @@ class Ways:
     exact: Sequence[float] = ()
 
 
-def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> go.Figure:
+def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> Drawing:
     """Draw V along a text: learned (line), Monte-Carlo (band of one standard error), exact (dotted)."""
     traces, labels, numbers = [], [], [*ways.learned, *ways.sampled, *ways.exact]
     if ways.sampled:
@@ -50,12 +47,12 @@ def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> go.Figure
         traces.append(line | {"mode": mode, "line": TRUE})
         labels.append(EndLabel("exact", last_number(ways.exact), "ink"))
     layout = over_states(tokens, selected, numbers, labels)
-    return figure(traces, x="state: the text up to and with this token", y="V (reward)", layout=layout)
+    return drawing(traces, x="state: the text up to and with this token", y="V (reward)", layout=layout)
 
 
 def fan_of(
     forecasts: Sequence[Sequence[float]], returns: Sequence[float], *, start: int, exact: float | None = None
-) -> go.Figure:
+) -> Drawing:
     """Draw what is expected of each continuation as it goes on, and how often they end where; the exact V dotted."""
     low, high = span([*returns, *(value for row in forecasts for value in row)], least=0.2)
     longest = max(len(row) for row in forecasts)
@@ -74,12 +71,10 @@ def fan_of(
         ],
         "bargap": 0.05,
     }
-    return figure(traces, x="tokens written", y="return (reward)", layout=layout)
+    return drawing(traces, x="tokens written", y="return (reward)", layout=layout)
 
 
-def two_histograms(
-    names: Sequence[str], returns: Sequence[Sequence[float]], *, exact: Sequence[float] = ()
-) -> go.Figure:
+def two_histograms(names: Sequence[str], returns: Sequence[Sequence[float]], *, exact: Sequence[float] = ()) -> Drawing:
     """Draw the returns behind two tokens as histograms with the same bins, their means as lines, exact ones dotted."""
     low, high = span([value for one in returns for value in one], least=0.2)
     means = [sum(one) / len(one) for one in returns]
@@ -96,7 +91,7 @@ def two_histograms(
     ticks = {"tick0": 0.0, "dtick": round_step(high - low)}  # or plotly writes the odd middle of every bin
     layout = {"height": HEIGHT, "barmode": "group", "shapes": lines, "annotations": notes, "margin": {"t": 36}}
     layout |= {"xaxis": ticks}
-    return figure(traces, x="return (reward)", y="continuations", layout=layout)
+    return drawing(traces, x="return (reward)", y="continuations", layout=layout)
 
 
 def round_step(width: float, *, stops: int = 6) -> float:

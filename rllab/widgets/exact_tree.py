@@ -143,9 +143,9 @@ class ExactTreePanel(Panel):
         values = [one.value for one in states if not one.over]
         taken = [*self.prefix, None]
         stages = [twigs(one, self._name, taken=taken[at]) for at, one in enumerate(states) if not one.over]
-        figure = path_tree(values, stages, depth=len(tree.levels))
+        drawn = path_tree(values, stages, depth=len(tree.levels))
         alt = "V of each state on the path, and Q of every token that could follow; the table below has the last state"
-        return chart("tree", figure, alt, height=300, on_set=self._click)
+        return chart("tree", drawn, alt, height=300, on_set=self._click)
 
     def _state(self, backup: Backup) -> tuple[Component, ...]:
         if backup.over:

@@ -54,7 +54,7 @@ class ExplorerPanel(Panel):
         picture = self.picture
         sliders = [self._slider(at, setting) for at, setting in enumerate(self.settings)]
         return View(
-            body=(row("settings", *sliders), chart("picture", picture.figure, picture.alt)),
+            body=(row("settings", *sliders), chart("picture", picture.drawing, picture.alt)),
             reading=(picture.words,),
             badges=(self.badge,) if self.badge else picture.kinds,
         )

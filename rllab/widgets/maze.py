@@ -53,7 +53,7 @@ class MazePanel(Panel):
         """Draw the maze, the moves and the log."""
         trail = [*(moment.state for moment in self.turns[-TRAIL:]), self._state]
         picture = maze_map(self.maze, trail, self.show)
-        drawn = chart("maze", picture.figure, picture.alt, height=300)
+        drawn = chart("maze", picture.drawing, picture.alt, height=300)
         shows = [Option(name, words) for name, words in SHOWS.items()]
         return View(
             aside=note("where", f"step {len(self.turns) + 1} · collected {fixed(self.collected, 2, signed=True)}"),

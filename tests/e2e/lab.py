@@ -31,6 +31,7 @@ from typing import Any, Literal, Self
 import nbformat
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from lab import SERVER_OPTIONS
 from tests.browser import find_browser
 
 ROOT = Path(__file__).parents[2]
@@ -270,6 +271,7 @@ def _command(server: Server) -> list[str]:
         f"--IdentityProvider.token={server.token}",
         f"--ServerApp.root_dir={server.folder}",
         "--expose-app-in-browser",
+        *SERVER_OPTIONS,
     ]
 
 

@@ -11,11 +11,11 @@ LIBRARY = 400_000  # bytes: one message of the notebook is larger, the packed ch
 CELL = """
 from rllab.plots.maze import maze_wave
 from rllab.plots.picture import Picture
-from rllab.plots.theme import figure
+from rllab.plots.theme import drawing
 from rllab.widgets import ExplorerPanel
 from rllab.widgets.explorer import Setting
 lying = {"type": "bar", "orientation": "h", "x": [7.5, 3.25], "y": ["RLOO", "A2C"]}
-bars = figure([lying], x="variance", y="", layout={})
+bars = drawing([lying], x="variance", y="", layout={})
 ExplorerPanel("Map", maze_wave, [Setting("sweep", "sweep", (1, 2), 1)])
 """
 LYING = 'ExplorerPanel("Bars", lambda: Picture(bars, "Two bars.", "two bars"), ())'

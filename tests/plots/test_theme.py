@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from rllab.plots.labels import EndLabel, end_labels
-from rllab.plots.theme import ROLES, faded, figure
+from rllab.plots.theme import ROLES, drawing, faded
 
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#212121"  # JupyterLab's two themes
 WORDS = ("ink", "dim", "policy", "reward", "value", "up", "down", "kl")  # used for text
@@ -56,6 +56,7 @@ def test_a_band_is_its_role_faded() -> None:
 
 
 def test_a_new_figure_has_titles_and_no_default_template() -> None:
-    layout = figure([], x="update", y="score", layout={"xaxis": {"nticks": 3}}).to_plotly_json()["layout"]
+    drawn = drawing([], x="update", y="score", layout={"xaxis": {"nticks": 3}})
+    layout = drawn.figure().to_plotly_json()["layout"]
     assert layout["xaxis"] == {"title": {"text": "update"}, "nticks": 3}
     assert set(layout["template"]) <= {"layout", "data"}

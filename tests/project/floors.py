@@ -25,6 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"build", "clinic", "experiments", "exercises", "headless"},
             {"plots"},
             {"widgets"},
+            {"server"},
             {"doctor"},
             {"rehearsal"},
             {"__main__"},

@@ -19,8 +19,8 @@ BESIDE_THE_CORE = {
 }
 # Rooms of teaching material and of recipes: they use the package, and nothing in it needs them.
 TEACHING = {"exercises", "experiments", "classic", "clinic", "build"}
-# Rooms that only show what the others found.
-SHOWING = {"widgets", "plots"}
+# Rooms that only show what the others found, or bring it to the page.
+SHOWING = {"widgets", "plots", "server"}
 # What may be longer, up to how many lines, and why. Keep it short.
 LONGER_FILES: dict[str, tuple[int, str]] = {}
 LONGER_FUNCTIONS: dict[tuple[str, str], tuple[int, str]] = {}

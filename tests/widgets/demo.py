@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import threading
 
-import plotly.graph_objects as go
-
 from rllab.errors import LabError
 from rllab.jobs import ProgressFunction
 from rllab.plots.text import esc
-from rllab.plots.theme import colour, faded, figure
+from rllab.plots.theme import Drawing, colour, drawing, faded
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -167,11 +165,11 @@ class DemoPanel(Panel):
             group(
                 "right",
                 heading("right-title", "How promising"),
-                chart("chart", self._figure(), "Value by state", on_set=self._click),
+                chart("chart", self._drawing(), "Value by state", on_set=self._click),
             ),
         )
 
-    def _figure(self) -> go.Figure:
+    def _drawing(self) -> Drawing:
         x = list(range(len(WORDS)))
         y = [*NUMBERS[:4], math.nan, *NUMBERS[5:]]
         band = {"x": x + x[::-1], "y": [0.2] * 8 + [-0.2] * 8, "fill": "toself", "fillcolor": faded("value", 0.18)}
@@ -179,7 +177,7 @@ class DemoPanel(Panel):
         line = {"x": x, "y": [v + self.count / 10 for v in y], "name": "V learned", "mode": "lines+markers"}
         style = {"type": "scatter", "line": {"color": colour("value")}}
         axis = {"tickvals": x, "ticktext": [esc(word, limit=40) for word in self.words[:8]]}
-        return figure([band | hidden, line | style], x="state", y="V (reward)", layout={"xaxis": axis})
+        return drawing([band | hidden, line | style], x="state", y="V (reward)", layout={"xaxis": axis})
 
     def _table(self) -> Component:
         head = (Column("same prompt, same seed"), Column("gold", numeric=True))

@@ -1,5 +1,6 @@
 """The explorer without a browser: sliders drive a function, quickly, and errors are sentences."""
 
+import dataclasses
 import math
 import time
 
@@ -8,6 +9,7 @@ import pytest
 from rllab.errors import LabError
 from rllab.plots.curves import Curve, training_curves
 from rllab.plots.picture import Picture
+from rllab.plots.theme import Drawing
 from rllab.widgets import ExplorerPanel
 from rllab.widgets.explorer import Setting
 from tests.widgets.panels import lines, words
@@ -83,8 +85,9 @@ def test_a_function_that_fails_leaves_the_last_picture_and_says_so() -> None:
 def test_a_chart_is_as_high_as_its_figure_asks_for(asked: int | None, shown: int) -> None:
     def tall(power: int, scale: float) -> Picture:
         drawn = draw(power, scale)
-        drawn.figure.update_layout(height=asked)
-        return drawn
+        layout = {key: value for key, value in drawn.drawing.layout.items() if key != "height"}
+        layout |= {"height": asked} if asked else {}
+        return dataclasses.replace(drawn, drawing=Drawing(drawn.drawing.data, layout))
 
     assert ExplorerPanel("Powers", tall, [POWER, SCALE]).component("picture")["height"] == shown
 

@@ -263,5 +263,5 @@ def test_a_long_run_is_thinned_for_the_page(micro: World) -> None:
     history = [{"m": float(update)} for update in range(10_000)]
     history[5000]["m"] = float("nan")
     (trace,) = training_curves(history, [Curve("m", "m", "kl")], y="m").data
-    assert len(trace.x) <= MOST_POINTS
-    assert (trace.x[0], trace.x[-1], trace.y[-1]) == (1, 10_000, 9999.0)
+    assert len(trace["x"]) <= MOST_POINTS
+    assert (trace["x"][0], trace["x"][-1], trace["y"][-1]) == (1, 10_000, 9999.0)

@@ -43,7 +43,7 @@ def credit_picture(tokens: Sequence[Token], selected: int, *, exact: Sequence[fl
     """Draw one response, with its two terms explained."""
     delta = term("TD error \u03b4", "\u03b4 = r + \u03b3 V(next state) \u2212 V(this state): what this token changed.")
     gae = term("GAE", "Its own TD error, and those of later tokens, each weighed by \u03b3\u03bb once more per token.")
-    figure = credit_bars(
+    drawn = credit_bars(
         [one.text for one in tokens],
         rewards=[one.reward for one in tokens],
         deltas=[one.delta for one in tokens],
@@ -52,7 +52,7 @@ def credit_picture(tokens: Sequence[Token], selected: int, *, exact: Sequence[fl
         selected=selected,
     )
     title = heading("left-title", "bars: ", delta, " \u00b7 line: ", gae)
-    return group("left", title, chart("credit", figure, "Reward, TD error and advantage of each token"))
+    return group("left", title, chart("credit", drawn, "Reward, TD error and advantage of each token"))
 
 
 def comparison(made: Group, *, shown: int) -> Component:

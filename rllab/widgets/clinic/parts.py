@@ -135,8 +135,8 @@ def _sheet(sheet: Sheet, rows: Sequence[dict[str, float]], *, twin: bool) -> Com
         ]
     names = ", ".join(one.label for one in lines)
     least = NARROWEST if sheet.unit in {"share", "ratio"} else 1e-6
-    figure = training_curves(rows, lines, y=sheet.unit, least=least)
-    picture = chart(sheet.key, figure, f"{sheet.title} by update: {names}", height=180)
+    drawn = training_curves(rows, lines, y=sheet.unit, least=least)
+    picture = chart(sheet.key, drawn, f"{sheet.title} by update: {names}", height=180)
     title = heading(f"{sheet.key}-title", explained(sheet.title, sheet.curves[-1].metric))
     return group(f"{sheet.key}-group", title, picture)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rllab.plots.theme import Drawing
 from rllab.widgets.engine.components import Component, Set, Span, spans
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 CHART_HEIGHT = 220  # pixels
 
@@ -121,16 +119,14 @@ def bars(
     return Component(key, "bars", props, on_set=lambda value: on_set(values[values.index(value)]))
 
 
-def chart(key: str, figure: go.Figure, alt: str, *, height: int = 0, on_set: Set | None = None) -> Component:
-    """Return a plotly figure with a name read aloud; the page can show it as a table.
+def chart(key: str, drawing: Drawing, alt: str, *, height: int = 0, on_set: Set | None = None) -> Component:
+    """Return a chart with a name read aloud; the page can show it as a table.
 
     Without a `height` it gets the one that its layout asks for, or CHART_HEIGHT.
     A click sends `{"curve", "point"}`: the number of the trace and of the point in it.
     """
-    drawn = figure.to_plotly_json()
-    layout = {key: value for key, value in drawn["layout"].items() if key != "template"}
-    pixels = height or layout.get("height", CHART_HEIGHT)
-    props = {"figure": {"data": list(drawn["data"]), "layout": layout}, "alt": alt, "height": pixels}
+    pixels = height or drawing.layout.get("height", CHART_HEIGHT)
+    props = {"figure": {"data": drawing.data, "layout": drawing.layout}, "alt": alt, "height": pixels}
     return Component(key, "chart", props, on_set=on_set)
 
 

@@ -160,7 +160,7 @@ class Panel(anywidget.AnyWidget):
         """Take one message of the page; it is input, so nothing in it is trusted."""
         if not isinstance(content, dict) or not isinstance(content.get("key"), str):
             return
-        with self._lock:
+        with self._lock, self.hold_sync():  # the picture and the answer to the event in one message
             stamp = self._components[content["key"]].props.get("stamp") if content["key"] in self._components else None
             if stamp and content.get("stamp") != stamp:
                 self.refresh()  # made on a picture that is gone

@@ -106,7 +106,7 @@ class PredictPanel(Panel):
         if self.shown is None:
             return ()
         said = "recorded: press Run for your own" if self.is_recorded else "your own run"
-        return (chart("picture", self.shown.figure, self.shown.alt), note("source", said))
+        return (chart("picture", self.shown.drawing, self.shown.alt), note("source", said))
 
     def _reading(self) -> tuple[Span | str, ...]:
         if self.verdict is not None and self.shown is not None:

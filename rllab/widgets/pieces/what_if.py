@@ -53,9 +53,9 @@ def comparison(
     if found is None:
         return (parts,)
     exact = _exactly(stepper, t, pair)
-    figure = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q], exact=exact)
+    drawn = two_histograms([visible(token) for token in found.tokens], [one.returns for one in found.q], exact=exact)
     words = "Returns after the two tokens, with the same random numbers; lines: the means"
-    return (parts, chart("histograms", figure, words + "; dotted: what is exact" * bool(exact)))
+    return (parts, chart("histograms", drawn, words + "; dotted: what is exact" * bool(exact)))
 
 
 def compare(

@@ -41,7 +41,7 @@ def branch_picture(lines: Lines, selected: int, on_go: Callable[[int, int], obje
         if 0 <= point < states:
             on_go(lanes[row].number, first + point)
 
-    figure = branch_tree(strands, here=here, selected=selected)
+    drawn = branch_tree(strands, here=here, selected=selected)
     words = "Your lines; what they have in common is drawn once. Click a dot to go there"
-    picture = chart("branches", figure, words, height=height_of(len(lanes)), on_set=go)
+    picture = chart("branches", drawn, words, height=height_of(len(lanes)), on_set=go)
     return (group("tree", heading("tree-title", words), picture),)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.steps import openness, promise, steps_of_v
+from rllab.plots.theme import Drawing
 from rllab.policy import Policy
 from rllab.records import State
 from rllab.widgets.engine.components import Span
@@ -154,7 +153,7 @@ def _bar(one: Candidate, full: float, *, filtered: bool, look: Look) -> Bar:
     )
 
 
-def curves(look: Look, *, lens: str, reward: str) -> go.Figure:
+def curves(look: Look, *, lens: str, reward: str) -> Drawing:
     """Return the picture beside the bars: how open the states are, or how promising the text is."""
     line, tokens = look.line, [visible(token) for token in look.line.tokens]
     if lens == "advantage":

@@ -38,8 +38,8 @@ def strip(look: Look, show: Show, on_set: Callable[[int], object], *, stamp: str
 def line_picture(look: Look, *, lens: str, reward: str) -> Component:
     """Return what a lens shows over the states of the line."""
     title, alt = PICTURES[lens]
-    figure = curves(look, lens=lens, reward=reward)
-    return group("right", heading("right-title", title), chart("curves", figure, f"{title}: {alt}"))
+    drawn = curves(look, lens=lens, reward=reward)
+    return group("right", heading("right-title", title), chart("curves", drawn, f"{title}: {alt}"))
 
 
 def candidate_bars(look: Look, policy: Policy, on_write: Callable[[int], object], *, stamp: str) -> Component:

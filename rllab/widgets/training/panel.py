@@ -163,9 +163,9 @@ class TrainingPanel(RunPanel):
 
 
 def _chart(picture: Picture, history: Sequence[Mapping[str, float]], beside: Sequence[Beside]) -> Component:
-    figure = draw(picture, history, beside)
+    drawn = draw(picture, history, beside)
     names = ", ".join(curve.label for curve in picture.curves)
     alt = f"{picture.title} by update: {names}"
     also = [part for curve in picture.curves[1:] for part in (", ", explained(curve.label, curve.metric))]
     title = heading(f"{picture.key}-title", explained(picture.title, picture.curves[0].metric), *also)
-    return group(f"{picture.key}-group", title, chart(picture.key, figure, alt, height=180))
+    return group(f"{picture.key}-group", title, chart(picture.key, drawn, alt, height=180))

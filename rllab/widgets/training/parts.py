@@ -83,14 +83,14 @@ def study_parts(panel: RunPanel) -> tuple[Component, ...]:
 
 def _study(study: Study) -> Component:
     bands = study.bands()
-    figure = banded_curves(bands, ARM_ROLES, y="reward")
+    drawn = banded_curves(bands, ARM_ROLES, y="reward")
     name = "gold" if study.metric == GOLD else "score"
     title = heading("study-title", f"{name}: mean of {len(study.seeds)} seeds, and where it lies with 95% confidence")
     alt = f"{name} by update with bands: {', '.join(bands)}"
     lines = [note(f"verdict-{place}", words) for place, words in enumerate(study.verdict())]
     head = [Column("arm"), Column("ends at", numeric=True), Column("95% interval", numeric=True)]
     ends = table("study-ends", "Where each arm ends", head, [_end(arm, band) for arm, band in bands.items()])
-    return group("study", title, chart("study-chart", figure, alt, height=BANDS_HEIGHT), *lines, ends)
+    return group("study", title, chart("study-chart", drawn, alt, height=BANDS_HEIGHT), *lines, ends)
 
 
 def _end(arm: str, band: Band) -> list[str]:

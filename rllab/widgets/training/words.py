@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from rllab.config import Config
 from rllab.plots.curves import Beside, Curve, training_curves
 from rllab.plots.numbers import fixed, plain
+from rllab.plots.theme import Drawing
 from rllab.trainer import Trainer
 from rllab.widgets.engine.components import Span, bold
 
@@ -64,7 +63,7 @@ def pictures(trainer: Trainer) -> list[Picture]:
     ]
 
 
-def draw(picture: Picture, history: Sequence[Metrics], beside: Sequence[Beside] = ()) -> go.Figure:
+def draw(picture: Picture, history: Sequence[Metrics], beside: Sequence[Beside] = ()) -> Drawing:
     """Return the figure of one chart, other runs dotted under it."""
     return training_curves(history, picture.curves, y=picture.unit, beside=beside)
 

@@ -45,8 +45,8 @@ def value_picture(stepper: Stepper, known: Known, selected: int) -> Component:
     sampled = term("Monte-Carlo", "The mean of many continuations, with one standard error on each side.")
     title = heading("left-title", "V of each state: ", critic, ", ", sampled, *known.exact_title)
     ways = Ways(known.learned, known.means, known.errors, known.exact)
-    figure = three_ways([visible(step.token) for step in stepper.steps], ways, selected=selected)
-    return group("left", title, chart("values", figure, "V of each state in every way that is known"))
+    drawn = three_ways([visible(step.token) for step in stepper.steps], ways, selected=selected)
+    return group("left", title, chart("values", drawn, "V of each state in every way that is known"))
 
 
 def fan_picture(found: Fan | None, known: Known) -> Component:
@@ -55,8 +55,8 @@ def fan_picture(found: Fan | None, known: Known) -> Component:
         return group("right", note("no-fan", "Press Continue from here to see what could follow the chosen state."))
     title = heading("right-title", f"{len(found.returns)} continuations of state {len(found.prefix)}")
     exact = known.exact[len(found.prefix)] if known.exact else None
-    figure = fan_of(found.forecasts, found.returns, start=len(found.prefix), exact=exact)
+    drawn = fan_of(found.forecasts, found.returns, start=len(found.prefix), exact=exact)
     what = "each line: paid so far plus V of what follows; it ends at its return; dashed: the mean"
     what += ", dotted: exact" * bool(known.exact)
     what += f"; {MOST_LINES} lines are drawn" * (len(found.returns) > MOST_LINES)
-    return group("right", title, chart("rays", figure, f"Continuations: {what}"), note("fan-note", what))
+    return group("right", title, chart("rays", drawn, f"Continuations: {what}"), note("fan-note", what))
