@@ -23,7 +23,7 @@ def well_formed(text: str) -> str:
     >>> well_formed("a\ud800b\x00")
     'a�b␀'
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # of all that is dealt with below nothing counts as printable
         return text
     paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return paired.translate(_CONTROL_PICTURES).translate(_TURNING)
