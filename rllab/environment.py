@@ -15,7 +15,7 @@ from rllab.maths.sampling import draw, exponential_noise
 from rllab.truth.payments import open_ended
 from rllab.truth.prefixes import horizon_of
 from rllab.worlds import load_world
-from rllab.worlds.world import World
+from rllab.worlds.world import World, as_world
 
 NAME = "rllab/Token-v0"
 NOTHING = -1  # stands in an observation where no token is
@@ -39,7 +39,7 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
     _decoders: list[Decoder]  # of the policy and of the reference
 
     def __init__(self, world: World | str = "micro", *, render_mode: str | None = None) -> None:
-        self.world = load_world(world) if isinstance(world, str) else world
+        self.world = load_world(world) if isinstance(world, str) else as_world(world)
         self.render_mode = render_mode
         policy = self.world.policy
         self._prompts = {prompt: policy.encode(prompt) for prompt in self.world.prompts}

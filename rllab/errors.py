@@ -27,10 +27,10 @@ class LabError(ValueError):
         return f"{field} is {shown}: {self.remedy}"
 
 
-def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
+def nearest(word: object, known: Iterable[str], *, count: int = 3) -> str:
     """Name the known words closest to an unknown one, for the end of an error sentence."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=count, cutoff=0.5) or names[:count]
+    close = difflib.get_close_matches(str(word), names, n=count, cutoff=0.5) or names[:count]
     return ", ".join(close)
 
 

@@ -20,7 +20,7 @@ from rllab.maths.sampling import draw, exponential_noise, filtered
 from rllab.networks.forward import next_scalar
 from rllab.records import Rollout, Sequences, State, Step
 from rllab.value import Critic
-from rllab.worlds.world import World
+from rllab.worlds.world import World, as_world
 
 SHOW_ALL = 512  # vocabularies up to this size are shown whole
 SHOWN = 50
@@ -48,7 +48,7 @@ class Stepper:
     ) -> None:
         if not is_whole(seed, low=-math.inf):
             raise LabError("seed", seed, "give a whole number; the same one writes the same again")
-        self.world = world
+        self.world = as_world(world)
         self.seed = seed
         self.set_sampling(temperature=temperature, top_k=top_k, top_p=top_p)
         self.reset(world.prompts[0])

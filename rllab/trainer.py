@@ -34,7 +34,7 @@ from rllab.stages import (
     whole_batch,
 )
 from rllab.value import ZeroCritic
-from rllab.worlds.world import World
+from rllab.worlds.world import World, as_world
 
 
 class Trainer:
@@ -57,7 +57,7 @@ class Trainer:
         stages: Stages = STAGES,
     ) -> None:
         self.algorithm = named(algorithm)
-        base = world.config(algorithm)
+        base = as_world(world).config(algorithm)
         self.config = base if config is None else config
         self.algorithm.check(self.config, base)
         self.seed, self.stages = seed, stages

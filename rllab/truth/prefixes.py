@@ -8,7 +8,7 @@ from rllab.config import is_whole
 from rllab.errors import LabError
 from rllab.objective import Objective
 from rllab.policy import Policy
-from rllab.worlds.world import World
+from rllab.worlds.world import World, as_world
 
 
 def horizon_of(world: World, prompt_ids: Sequence[int]) -> int:
@@ -23,9 +23,8 @@ def is_over(prefix: Sequence[int], *, eos: int, horizon: int) -> bool:
 
 def objective_of(world: object, objective: object) -> Objective:
     """Return what is asked about: an objective, or that of the world; anything else is refused in a sentence."""
-    if not isinstance(world, World):
-        raise LabError("world", world, "give a world, as load_world returns it")
-    chosen = world.objective if objective is None else objective
+    own = as_world(world).objective
+    chosen = own if objective is None else objective
     if not isinstance(chosen, Objective):
         raise LabError("objective", chosen, "give an Objective, as world.objective is one")
     return chosen

@@ -99,3 +99,10 @@ class World:
             f"{len(self.prompts)} prompts, such as {self.prompts[0]!r}; at most {self.max_new_tokens} tokens to answer",
         )
         return "\n".join(lines)
+
+
+def as_world(given: object) -> World:
+    """Return what was given as a world; anything else, a name for one, is refused in a sentence."""
+    if not isinstance(given, World):
+        raise LabError("world", given, "give a world, as load_world returns it")
+    return given

@@ -18,8 +18,10 @@ from rllab.estimates.fan import fan
 from rllab.estimates.group import sample_group
 from rllab.reward import TokenReward
 from rllab.stepper import Stepper
+from rllab.trainer import Trainer
 from rllab.truth import exact, monte_carlo
 from rllab.truth.enumeration import check_size
+from rllab.widgets import StepperPanel
 from rllab.worlds import load_world
 from tests.fakes import word_tokenizer
 from tests.truth.trees import PROMPT, tree_world
@@ -200,3 +202,15 @@ def test_every_way_out_that_a_refusal_names_is_one(words, horizon, top_k):
         if int(value) + 1 != asked[name]:
             with pytest.raises(LabError):
                 check_size(policy, [5, 7], **(asked | {name: int(value) + 1}))
+
+
+@pytest.mark.parametrize("door", [Stepper, Trainer, TokenEnv, lambda world: StepperPanel(world, lenses=("value",))])
+@pytest.mark.parametrize("given", [3, None, ("micro",)])
+def test_every_door_wants_a_world(door, given):
+    with pytest.raises(LabError, match="give a world, as load_world returns it"):
+        door(given)
+
+
+def test_an_algorithm_is_named_by_a_word():
+    with pytest.raises(LabError, match="algorithm is 3: there is no such algorithm"):
+        Trainer(tree_world(), 3)
