@@ -74,3 +74,37 @@ def test_one_failure_fails_the_whole_and_the_rest_still_runs(
     assert "smollm2  passed" in summary
     assert "its tests did not run: " in summary
     assert summary.strip().endswith("9 passed")
+
+
+LUCK = """
+from pathlib import Path
+
+def test_it_fails_at_first():
+    met = Path(__file__).with_name("met")
+    seen = met.exists()
+    met.touch()
+    assert seen, "the first time"
+
+def test_it_passes():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "passed", "said"),
+    [
+        ("", True, "on all cores: 1 failed, 1 passed"),
+        ("def test_never():\n    raise OSError\n", False, "one by one: 1 failed, 1 passed"),
+        ("import no_such_module\n", False, "on all cores: 1 error"),
+    ],
+)
+def test_what_fails_is_run_once_more_and_told(
+    more: str, said: str, *, passed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "test_luck.py").write_text(LUCK + more, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    monkeypatch.setattr(runner, "CHECKS", {"luck": ["pytest", "-n", "2"]})
+    outcome = runner.run_tests("luck")
+    assert (outcome.name, outcome.passed) == ("luck", passed)
+    assert said in outcome.closing_line
