@@ -12,6 +12,7 @@ from rllab import LabError, Scores, Sequences, Trainer, World
 from rllab.jobs import jobs
 from rllab.plots.curves import MOST_POINTS
 from rllab.plots.numbers import fixed
+from rllab.value import ZeroCritic
 from rllab.widgets import TrainingPanel
 from rllab.widgets.training.words import ratio_finding, reading
 from tests.patience import SOON
@@ -265,3 +266,18 @@ def test_a_long_run_is_thinned_for_the_page(micro: World) -> None:
     (trace,) = training_curves(history, [Curve("m", "m", "kl")], y="m").data
     assert len(trace["x"]) <= MOST_POINTS
     assert (trace["x"][0], trace["x"][-1], trace["y"][-1]) == (1, 10_000, 9999.0)
+
+
+@pytest.mark.parametrize(("algorithm", "told"), [("ppo", True), ("rloo", False)])
+def test_a_missing_critic_is_told_where_one_is_wanted(micro: World, algorithm: str, *, told: bool) -> None:
+    panel = TrainingPanel(Trainer(micro.replace(critic=ZeroCritic()), algorithm), updates=1)
+    assert ("no-critic" in panel._components) == told
+    if told:
+        assert "PPO wants a critic and this world has none: V is 0" in words(panel, "no-critic")
+    run(panel)
+    panel.close()
+
+
+def test_a_critic_that_is_there_needs_no_words(panel: TrainingPanel) -> None:
+    assert panel.trainer.algorithm.name == "ppo"
+    assert "no-critic" not in panel._components

@@ -27,7 +27,7 @@ from rllab.widgets.engine.panel import View
 from rllab.widgets.pieces.metric import explained
 from rllab.widgets.pieces.pace import seconds_left
 from rllab.widgets.pieces.worlds import called
-from rllab.widgets.training.parts import beside_parts, checkup_parts, study_parts
+from rllab.widgets.training.parts import beside_parts, checkup_parts, critic_parts, study_parts
 from rllab.widgets.training.run import ONE_RUN, RunPanel
 from rllab.widgets.training.words import (
     Picture,
@@ -66,6 +66,7 @@ class TrainingPanel(RunPanel):
                 self._controls(),
                 self._progress(),
                 *self._pictures(history),
+                *critic_parts(trainer),
                 *self._found(),
                 *self._samples(),
                 *beside_parts(self),

@@ -10,12 +10,21 @@ from rllab.plots.curves import BANDS_HEIGHT, banded_curves
 from rllab.plots.numbers import counted, fixed
 from rllab.records import UpdateRecord
 from rllab.trainer import Trainer
+from rllab.value import ZeroCritic
 from rllab.widgets.engine.components import Component, bold, button, finding, fold, group, heading, note, number, row
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.training.run import RunPanel
 from rllab.widgets.training.words import GOLD, KL, SCORE
 
 ARM_ROLES = ("policy", "down", "reward", "edge")  # the run itself, then the control arms
+
+
+def critic_parts(trainer: Trainer) -> tuple[Component, ...]:
+    """Say so where an algorithm that wants a critic has none: it trains all the same."""
+    if not trainer.algorithm.uses_critic or not isinstance(trainer.world.critic, ZeroCritic):
+        return ()
+    words = f"{trainer.algorithm.title} wants a critic and this world has none: V is 0 in every state, so nothing is"
+    return (finding("no-critic", f"{words} taken off what a token brings. RLOO and GRPO need no critic."),)
 
 
 def checkup_parts(history: Sequence[UpdateRecord]) -> tuple[Component, ...]:
