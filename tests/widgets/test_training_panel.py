@@ -272,6 +272,7 @@ def test_a_long_run_is_thinned_for_the_page(micro: World) -> None:
 def test_a_missing_critic_is_told_where_one_is_wanted(micro: World, algorithm: str, *, told: bool) -> None:
     panel = TrainingPanel(Trainer(micro.replace(critic=ZeroCritic()), algorithm), updates=1)
     assert ("no-critic" in panel._components) == told
+    assert panel.view().badges == ("average",)  # a V that is 0 everywhere is not learned
     if told:
         assert "PPO wants a critic and this world has none: V is 0" in words(panel, "no-critic")
     run(panel)
@@ -281,3 +282,4 @@ def test_a_missing_critic_is_told_where_one_is_wanted(micro: World, algorithm: s
 def test_a_critic_that_is_there_needs_no_words(panel: TrainingPanel) -> None:
     assert panel.trainer.algorithm.name == "ppo"
     assert "no-critic" not in panel._components
+    assert panel.view().badges == ("average", "learned")

@@ -27,7 +27,7 @@ from rllab.widgets.engine.panel import View
 from rllab.widgets.pieces.metric import explained
 from rllab.widgets.pieces.pace import seconds_left
 from rllab.widgets.pieces.worlds import called
-from rllab.widgets.training.parts import beside_parts, checkup_parts, critic_parts, study_parts
+from rllab.widgets.training.parts import beside_parts, checkup_parts, critic_parts, learns_v, study_parts
 from rllab.widgets.training.run import ONE_RUN, RunPanel
 from rllab.widgets.training.words import (
     Picture,
@@ -73,7 +73,7 @@ class TrainingPanel(RunPanel):
                 *study_parts(self),
             ),
             reading=reading(trainer, history),
-            badges=("average", "learned") if trainer.algorithm.uses_critic else ("average",),
+            badges=("average", "learned") if learns_v(trainer) else ("average",),
             foot=("keys: space starts and pauses, u one update, s stops",),
             shortcuts={" ": "start", "u": "one", "s": "stop"},
         )

@@ -19,9 +19,14 @@ from rllab.widgets.training.words import GOLD, KL, SCORE
 ARM_ROLES = ("policy", "down", "reward", "edge")  # the run itself, then the control arms
 
 
+def learns_v(trainer: Trainer) -> bool:
+    """Tell whether there is a critic that learns beside the policy."""
+    return trainer.algorithm.uses_critic and not isinstance(trainer.world.critic, ZeroCritic)
+
+
 def critic_parts(trainer: Trainer) -> tuple[Component, ...]:
     """Say so where an algorithm that wants a critic has none: it trains all the same."""
-    if not trainer.algorithm.uses_critic or not isinstance(trainer.world.critic, ZeroCritic):
+    if learns_v(trainer) or not trainer.algorithm.uses_critic:
         return ()
     words = f"{trainer.algorithm.title} wants a critic and this world has none: V is 0 in every state, so nothing is"
     return (finding("no-critic", f"{words} taken off what a token brings. RLOO and GRPO need no critic."),)
