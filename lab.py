@@ -41,8 +41,8 @@ TOUR = "notebooks/00_tour.ipynb"
 OLDEST_PYTHON = (3, 11)
 # Without this JupyterLab opens with a question about news, over the corner of the first notebook.
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
-# rllab/server.py says why.
-SERVER_OPTIONS = ("--ServerApp.kernel_websocket_connection_class=rllab.server.PromptConnection",)
+# rllab/cli/server.py says why.
+SERVER_OPTIONS = ("--ServerApp.kernel_websocket_connection_class=rllab.cli.server.PromptConnection",)
 
 
 class TroubleError(Exception):

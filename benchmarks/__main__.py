@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.result import ROOT, Result, Row
-from rllab.paths import write_atomically
+from rllab.core.files import write_atomically
 
 ROWS = ROOT / "docs" / "proof.json"
 PAGE = ROOT / "docs" / "proof.md"

@@ -1,7 +1,8 @@
 """The recorded runs of the experiments on credit, over-optimisation and the parts of PPO keep their claims.
 
-Nothing is trained here: the records in data/runs/ are read, each made by `python -m rllab.experiments NAME` at workshop
-size, and what they hold is compared with the targets. `pytest tests/experiments` runs the fast sizes.
+Nothing is trained here: the records in data/runs/ are read, each made by
+`python -m rllab.course.experiments NAME` at workshop size, and what they hold is compared with the targets.
+`pytest tests/course/experiments` runs the fast sizes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from benchmarks.result import Result
-from rllab.experiments import x01, x02, x04, x07, x08, x17, x18, x20
-from rllab.experiments.recorded import recorded, recorded_result
+from rllab.course.experiments import x01, x02, x04, x07, x08, x17, x18, x20
+from rllab.course.experiments.recorded import recorded, recorded_result
 
 FROM = 32  # tokens, beyond which the texts needed are in proportion to the length
 TARGET = (

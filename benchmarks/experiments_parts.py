@@ -1,7 +1,7 @@
 """The recorded runs of the other experiments keep their claims: estimators, KL, lengths, entropy, pairs, classics.
 
-Nothing is trained here: each record in data/runs/ is held to the same signature as the fast run in tests/experiments,
-and its figures are put beside the curriculum's, which stand in brackets.
+Nothing is trained here: each record in data/runs/ is held to the same signature as the fast run in
+tests/course/experiments, and its figures are put beside the curriculum's, which stand in brackets.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from importlib import import_module
 
 from benchmarks.experiments import Check, check
 from benchmarks.result import Result
-from rllab.classic.control import Q_LEARNING, SARSA
-from rllab.experiments import x03, x05, x06, x09, x10, x11, x12, x13, x14, x15, x16, x19
-from rllab.experiments.recorded import recorded, recorded_result
+from rllab.course.experiments import x03, x05, x06, x09, x10, x11, x12, x13, x14, x15, x16, x19
+from rllab.course.experiments.recorded import recorded, recorded_result
+from rllab.course.tabular.control import Q_LEARNING, SARSA
 
 TARGET = (
     "X3: the error of GAE is U-shaped in lambda, its best rises with batch and critic error; X5: no bias, "
@@ -22,7 +22,7 @@ TARGET = (
     "spread and bias of k1, k2, k3, and the gradient of each; X11: GRPO's wrong answers grow, right ones shrink, Dr. "
     "GRPO stays; X12: an inverted U; X13: alike with many pairs, held back or lost with few; X14: the clip bounds the "
     "step; X15: the entropy's slope, best temperature inside and rising with the tries; X16: Q-learning falls, walks "
-    "the shorter way; X19: accuracy rises below the ceiling. Signatures as in tests/experiments, on every seed; in "
+    "the shorter way; X19: accuracy rises below the ceiling. Signatures as in the fast tests, on every seed; in "
     "brackets the curriculum's figures"
 )
 
@@ -44,7 +44,7 @@ def measure() -> Result:
 def _holds(name: str, result: object, **sizes: int) -> bool:
     """Tell whether a record has the signature that its test asks of a run."""
     try:
-        import_module(f"tests.experiments.test_{name}").check_signature(result, **sizes)
+        import_module(f"tests.course.experiments.test_{name}").check_signature(result, **sizes)
     except AssertionError:
         return False
     return True

@@ -18,8 +18,8 @@ import torch
 
 from benchmarks.oracles import FOLDER, make_environment
 from benchmarks.result import Result
-from rllab.checkpoints.folders import current_version
-from rllab.trainer import Trainer
+from rllab.trainer.checkpoints.folders import current_version
+from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 
 WORLDS, TOLERANCE = ("micro", "tales"), 1e-6  # other versions of torch may add up in another order

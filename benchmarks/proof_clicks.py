@@ -11,8 +11,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator
 
 from benchmarks.result import Result
-from rllab.stepper import Stepper
 from rllab.worlds import load_world
+from rllab.worlds.stepper import Stepper
 from rllab.worlds.threads import set_threads_once
 from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_notebook
 

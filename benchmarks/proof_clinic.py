@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 import torch
 
 from benchmarks.result import Result
-from rllab.checkup import diagnose
-from rllab.clinic import RUNS, Fault, begin, catalogue
-from rllab.clinic.faults import HEALTHY
-from rllab.opened_update import OpenedUpdate, open_update, token_columns
-from rllab.records import UpdateRecord
-from rllab.trainer import Trainer
+from rllab.core.records import UpdateRecord
+from rllab.course.clinic import RUNS, Fault, begin, catalogue
+from rllab.course.clinic.faults import HEALTHY
+from rllab.trainer.diagnostics import diagnose
+from rllab.trainer.trainer import Trainer
+from rllab.trainer.update_trace import OpenedUpdate, open_update, token_columns
 from rllab.worlds import World, load_world
 
 UPDATES, SEEDS, STORY_SEEDS, STORY_UPDATES = 20, 20, 3, 12

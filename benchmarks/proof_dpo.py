@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.result import Result
-from rllab.policy import Policy
-from rllab.preference_training import PreferenceConfig, PreferenceTrainer
-from rllab.preference_training.loop import Measure
-from rllab.preference_training.policy_fit import dpo
-from rllab.preferences import Pair, PairBatch
-from rllab.selection import label_pairs
+from rllab.policy.policy import Policy
+from rllab.preferences.pairs import Pair, PairBatch
+from rllab.preferences.selection import label_pairs
+from rllab.preferences.training import PreferenceConfig, PreferenceTrainer
+from rllab.preferences.training.loop import Measure
+from rllab.preferences.training.policy_fit import dpo
 from rllab.truth import exact
 from rllab.worlds import World, load_world
 

@@ -21,7 +21,7 @@ CHECK = """
 import json, sys, warnings
 import gymnasium, stable_baselines3
 from stable_baselines3.common.env_checker import check_env
-from rllab.environment import TokenEnv
+from rllab.worlds.environment import TokenEnv
 said = {}
 for world in sys.argv[1:]:
     with warnings.catch_warnings(record=True) as caught:

@@ -11,7 +11,7 @@ import torch
 from playwright.sync_api import Browser, Locator, expect
 
 from benchmarks.result import Result
-from rllab.preferences import load_pairs
+from rllab.preferences.pairs import load_pairs
 from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_notebook
 
 SEEDS, PAIRS, UPDATES, ROLLOUTS = (0, 1, 2), 30, 40, 200

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.result import Result
-from rllab.judges.micro import gold
-from rllab.objective import Objective
-from rllab.trainer import Trainer
+from rllab.reward.judges.micro import micro_gold
+from rllab.trainer.trainer import Trainer
 from rllab.truth import Tree, exact
+from rllab.value.objective import Objective
 from rllab.worlds import World, load_world
 
 SEEDS, UPDATES = 5, 60
@@ -89,7 +89,7 @@ def run(world: World, seed: int) -> Run:
 
 def tree(world: World, prompt: str) -> Tree:
     """Enumerate the responses to a prompt; what each brings is gold, without a price."""
-    judge = gold(world.policy.decode)
+    judge = micro_gold(world.policy.decode)
     objective = Objective.of(replace(world.config(), kl_coef=0.0), reward=judge, reference=world.reference)
     return exact(world, prompt, objective=objective)
 

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from benchmarks.result import ROOT, Result
-from rllab import runs
-from rllab.errors import LabError
-from rllab.paths import sha256
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError
+from rllab.core.files import sha256
+from rllab.trainer import runs
+from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 
 ALGORITHMS = {"ppo": {}, "rloo": {"samples_per_prompt": 4}, "grpo": {"samples_per_prompt": 4}}

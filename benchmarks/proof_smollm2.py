@@ -12,13 +12,13 @@ import psutil
 import torch
 
 from benchmarks.result import Result
-from rllab.evaluation import evaluate
-from rllab.generation import generate
-from rllab.records import UpdateRecord
-from rllab.trainer import Trainer
+from rllab.core.records import UpdateRecord
+from rllab.policy.generation import generate
+from rllab.trainer.trainer import Trainer
+from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
 from rllab.worlds.fetch import fetch
-from rllab.worlds.smollm2 import NAME, prompts
+from rllab.worlds.smollm2 import NAME, smollm2_prompts
 
 CLAIM = "25 PPO updates (16 rollouts of 24 tokens) of SmolLM2 on a CPU raise the mean sentiment of held-out rollouts"
 UPDATES, SEEDS, SAMPLES = 25, (0, 1), 16  # samples of each of the 16 held-out prompts: 256 rollouts
@@ -72,7 +72,9 @@ def held_out(world: World) -> tuple[torch.Tensor, float]:
     """Return the mood of rollouts to the held-out prompts, and the tokens written per second."""
     began = time.perf_counter()
     length = world.config("ppo").max_new_tokens
-    rows = generate(world.policy, prompts("held-out"), max_new_tokens=length, samples_per_prompt=SAMPLES, seed=2**31)
+    rows = generate(
+        world.policy, smollm2_prompts("held-out"), max_new_tokens=length, samples_per_prompt=SAMPLES, seed=2**31
+    )
     speed = int(rows.response_mask.sum()) / (time.perf_counter() - began)
     return world.reward.score(rows).parts["mood"], speed
 
@@ -80,7 +82,7 @@ def held_out(world: World) -> tuple[torch.Tensor, float]:
 def quality(world: World) -> dict[str, float]:
     """Say how far the policy has gone, and whether it still writes varied answers."""
     length = world.config("ppo").max_new_tokens
-    rows = generate(world.policy, prompts("held-out"), max_new_tokens=length, samples_per_prompt=2, seed=7)
+    rows = generate(world.policy, smollm2_prompts("held-out"), max_new_tokens=length, samples_per_prompt=2, seed=7)
     rollout = evaluate(world.policy, rows, reference=world.reference)
     return {
         "kl": float(rollout.exact_kl.sum(dim=1).mean()),  # nats per response

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from benchmarks.result import Result
-from rllab.policy import Policy
-from rllab.trainer import Trainer
+from rllab.policy.policy import Policy
+from rllab.trainer.trainer import Trainer
 from rllab.truth import Tree, exact
 from rllab.worlds import load_world
 from rllab.worlds.world import World

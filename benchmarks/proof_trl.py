@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks.oracles import FOLDER, make_environment
 from benchmarks.result import Result
-from rllab.label_store import LabelStore
-from rllab.paths import data_dir
+from rllab.core.files import data_dir
+from rllab.preferences.label_store import LabelStore
 
 CLAIM = "TRL's RewardTrainer and DPOTrainer take a step on our files of pairs as they are"
 TARGET = "a finite loss and moved parameters on each file; DPO begins at ln 2 within 1e-5"

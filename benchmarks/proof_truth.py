@@ -10,13 +10,13 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.result import Result
-from rllab.build.words import word_tokenizer
-from rllab.generation import generate
-from rllab.networks.tabular import TabularConfig, TabularForCausalLM
-from rllab.policy import Policy
-from rllab.reward import TokenReward
+from rllab.course.recipes.words import word_tokenizer
+from rllab.policy.generation import generate
+from rllab.policy.policy import Policy
+from rllab.policy.tabular import TabularConfig, TabularForCausalLM
+from rllab.reward.reward import TokenReward
 from rllab.truth import exact, monte_carlo
-from rllab.value import ZeroCritic
+from rllab.value.critic import ZeroCritic
 from rllab.worlds import load_world
 from rllab.worlds.threads import set_threads_once
 from rllab.worlds.world import World

@@ -11,31 +11,31 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a test compares the two
-    from rllab.config import Config as Config
-    from rllab.errors import LabError as LabError
-    from rllab.estimates.values import estimate as estimate
-    from rllab.evaluation import evaluate as evaluate
-    from rllab.generation import generate as generate
-    from rllab.objective import Estimate as Estimate
-    from rllab.objective import Objective as Objective
-    from rllab.policy import Policy as Policy
-    from rllab.records import LossTerms as LossTerms
-    from rllab.records import Rollout as Rollout
-    from rllab.records import Scores as Scores
-    from rllab.records import Sequences as Sequences
-    from rllab.records import State as State
-    from rllab.records import Step as Step
-    from rllab.records import Targets as Targets
-    from rllab.records import UpdateRecord as UpdateRecord
-    from rllab.reward import Reward as Reward
-    from rllab.reward import RewardModel as RewardModel
-    from rllab.stages import Stages as Stages
-    from rllab.stepper import Stepper as Stepper
-    from rllab.trainer import Trainer as Trainer
-    from rllab.value import Critic as Critic
-    from rllab.value import ZeroCritic as ZeroCritic
+    from rllab.core.config import Config as Config
+    from rllab.core.errors import LabError as LabError
+    from rllab.core.records import LossTerms as LossTerms
+    from rllab.core.records import Rollout as Rollout
+    from rllab.core.records import Scores as Scores
+    from rllab.core.records import Sequences as Sequences
+    from rllab.core.records import State as State
+    from rllab.core.records import Step as Step
+    from rllab.core.records import Targets as Targets
+    from rllab.core.records import UpdateRecord as UpdateRecord
+    from rllab.policy.generation import generate as generate
+    from rllab.policy.policy import Policy as Policy
+    from rllab.reward.reward import Reward as Reward
+    from rllab.reward.reward import RewardModel as RewardModel
+    from rllab.trainer.stages import Stages as Stages
+    from rllab.trainer.trainer import Trainer as Trainer
+    from rllab.truth.estimates.values import estimate as estimate
+    from rllab.value.critic import Critic as Critic
+    from rllab.value.critic import ZeroCritic as ZeroCritic
+    from rllab.value.evaluation import evaluate as evaluate
+    from rllab.value.objective import Estimate as Estimate
+    from rllab.value.objective import Objective as Objective
     from rllab.worlds import World as World
     from rllab.worlds import load_world as load_world
+    from rllab.worlds.stepper import Stepper as Stepper
 
 # Read by OpenMP when torch is loaded: its waiting threads would otherwise spin, and small models on a
 # machine with other work run many times slower.
@@ -44,30 +44,30 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0.dev0"
 
 _HOME_OF = {
-    "Config": "rllab.config",
-    "Critic": "rllab.value",
-    "Estimate": "rllab.objective",
-    "LabError": "rllab.errors",
-    "LossTerms": "rllab.records",
-    "Objective": "rllab.objective",
-    "Policy": "rllab.policy",
-    "Reward": "rllab.reward",
-    "RewardModel": "rllab.reward",
-    "Rollout": "rllab.records",
-    "Scores": "rllab.records",
-    "Sequences": "rllab.records",
-    "Stages": "rllab.stages",
-    "State": "rllab.records",
-    "Step": "rllab.records",
-    "Stepper": "rllab.stepper",
-    "Targets": "rllab.records",
-    "Trainer": "rllab.trainer",
-    "UpdateRecord": "rllab.records",
+    "Config": "rllab.core.config",
+    "Critic": "rllab.value.critic",
+    "Estimate": "rllab.value.objective",
+    "LabError": "rllab.core.errors",
+    "LossTerms": "rllab.core.records",
+    "Objective": "rllab.value.objective",
+    "Policy": "rllab.policy.policy",
+    "Reward": "rllab.reward.reward",
+    "RewardModel": "rllab.reward.reward",
+    "Rollout": "rllab.core.records",
+    "Scores": "rllab.core.records",
+    "Sequences": "rllab.core.records",
+    "Stages": "rllab.trainer.stages",
+    "State": "rllab.core.records",
+    "Step": "rllab.core.records",
+    "Stepper": "rllab.worlds.stepper",
+    "Targets": "rllab.core.records",
+    "Trainer": "rllab.trainer.trainer",
+    "UpdateRecord": "rllab.core.records",
     "World": "rllab.worlds",
-    "ZeroCritic": "rllab.value",
-    "estimate": "rllab.estimates.values",
-    "evaluate": "rllab.evaluation",
-    "generate": "rllab.generation",
+    "ZeroCritic": "rllab.value.critic",
+    "estimate": "rllab.truth.estimates.values",
+    "evaluate": "rllab.value.evaluation",
+    "generate": "rllab.policy.generation",
     "load_world": "rllab.worlds",
 }
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from rllab.errors import LabError, Stopped
+from rllab.core.errors import LabError, Stopped
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -36,10 +36,10 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
 
 def doctor(options: argparse.Namespace) -> int:
     """Say what is in place and what is missing."""
-    from rllab.doctor import main as report
+    from rllab.cli.doctor import main as report
 
     if options.workshop:
-        from rllab.rehearsal import workshop
+        from rllab.cli.preflight import workshop
 
         return report(workshop, strict=True)
     return report()
@@ -47,7 +47,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def build(options: argparse.Namespace) -> int:
     """Make a world's models from its grammar, or measure the checkup's healthy ranges."""
-    from rllab.build import build as make
+    from rllab.course.recipes import build as make
 
     with progress_bar() as progress:
         make(options.world, progress=progress, stop=threading.Event())
@@ -85,8 +85,8 @@ def stop_at_interrupt() -> Iterator[threading.Event]:
 
 def train(options: argparse.Namespace) -> int:
     """Train without a notebook, every update kept in a folder; Ctrl-C saves, --resume goes on."""
-    from rllab.headless import Order, begin, go_on
-    from rllab.headless import train as run
+    from rllab.cli.train import Order, begin, go_on
+    from rllab.cli.train import train as run
 
     order = Order(options.world, options.algorithm, options.config, options.seed, options.out)
     if options.resume is None:
@@ -101,7 +101,7 @@ def train(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Lay runs over one another: what they were asked differently, and their curves."""
-    from rllab.headless import compare as lay_over
+    from rllab.cli.train import compare as lay_over
 
     print(lay_over(options.runs))
     return 0

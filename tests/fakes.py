@@ -25,8 +25,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from rllab.policy import Policy
-from rllab.records import Sequences
+from rllab.core.records import Sequences
+from rllab.policy.policy import Policy
 
 EOS, PAD = "<eos>", "<pad>"
 

@@ -2,8 +2,8 @@ import math
 
 import torch
 
-from rllab.evaluation import evaluate
-from rllab.generation import generate
+from rllab.policy.generation import generate
+from rllab.value.evaluation import evaluate
 from tests.fakes import EOS, FixedCritic, byte_tokenizer, fake_model, fake_policy, word_tokenizer
 
 

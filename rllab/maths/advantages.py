@@ -8,7 +8,7 @@ noise; elsewhere no small constant is added, so the scale is exact.
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.masking import fill, masked_mean, masked_var
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.masking import fill, masked_mean, masked_sum
 
 

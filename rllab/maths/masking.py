@@ -17,7 +17,7 @@ any other, also where it shares its id with padding.
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 
 
 def until_end(lengths: Tensor, *, width: int) -> Tensor:

@@ -15,7 +15,7 @@ never matters. All outputs are 0 there.
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.divergence import kl_k1
 from rllab.maths.masking import fill, last_index
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.agreement import Bin, likely_share
 from rllab.plots.labels import EndLabel, end_labels
 from rllab.plots.steps import HEIGHT, PLOT_HEIGHT
 from rllab.plots.theme import Drawing, colour, drawing
+from rllab.preferences.agreement import Bin, likely_share
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.comparison import Band
 from rllab.plots.labels import EndLabel, end_labels, span
 from rllab.plots.text import esc
 from rllab.plots.theme import Drawing, colour, drawing, faded
+from rllab.trainer.comparison import Band
 
-HEIGHT = 180
-PLOT_HEIGHT = HEIGHT - 56.0
+CURVE_HEIGHT = 180
+PLOT_HEIGHT = CURVE_HEIGHT - 56.0
 BANDS_HEIGHT = 260
 MOST_POINTS = 500  # per line: more cannot be told apart on a screen
 
@@ -59,7 +59,7 @@ def training_curves(
     ends = end_labels(labels if len(labels) > 1 else [], low=low, high=high, height=PLOT_HEIGHT)
     longest = max(10, len(history), *(len(run.history) for run in beside))
     layout = {
-        "height": HEIGHT,
+        "height": CURVE_HEIGHT,
         "xaxis": {"range": [0.5, longest + 0.5], "nticks": 5, "tickangle": 0},
         "yaxis": {"range": [low, high], "nticks": 5},
     }

@@ -62,11 +62,11 @@ def payment_bars(tokens: Sequence[str], lines: Sequence[Line], *, selected: int)
         "yaxis": {"range": [low, high]},
         "shapes": [here | {"layer": "below", "line": {"width": 1, "color": colour("edge")}}],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
-    traces = [part for line, row in zip(lines, sums, strict=True) for part in _paid(line, row)]
+    traces = [part for line, row in zip(lines, sums, strict=True) for part in _payment_traces(line, row)]
     return drawing(traces, x="token", y="paid (reward)", layout=layout)
 
 
-def _paid(line: Line, sums: Sequence[float]) -> list[dict[str, Any]]:
+def _payment_traces(line: Line, sums: Sequence[float]) -> list[dict[str, Any]]:
     places = list(range(len(sums)))
     bar = {"type": "bar", "name": esc(f"paid, {line.name}"), "x": places, "y": list(line.values)}
     total = {"type": "scatter", "mode": "lines", "name": esc(f"sum, {line.name}"), "x": places, "y": list(sums)}

@@ -59,14 +59,14 @@ def path_tree(values: Sequence[float], stages: Sequence[Sequence[Twig]], *, dept
     }
     ranks = range(max((len(twigs) for twigs in stages), default=0))
     return drawing(
-        [_path(values), *(_rank(stages, rank) for rank in ranks)],
+        [_tree_path(values), *(_rank(stages, rank) for rank in ranks)],
         x="tokens written",
         y="value (reward)",
         layout=layout,
     )
 
 
-def _path(values: Sequence[float]) -> dict[str, Any]:
+def _tree_path(values: Sequence[float]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines+markers",

@@ -36,7 +36,7 @@ def three_ways(tokens: Sequence[str], ways: Ways, *, selected: int) -> Drawing:
         low = [mean - error for mean, error in zip(ways.sampled, ways.errors, strict=True)]
         high = [mean + error for mean, error in zip(ways.sampled, ways.errors, strict=True)]
         numbers += [*low, *high]
-        traces += [*_band(low, high), _dots(ways.sampled, ways.errors)]
+        traces += [*_band(low, high), _sampled_dots(ways.sampled, ways.errors)]
         labels.append(EndLabel("Monte-Carlo", last_number(ways.sampled), "value"))
     if ways.learned:
         traces.append(curve(ways.learned, name="V learned", role="value"))
@@ -154,7 +154,7 @@ def _band(low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:
     return [lower, upper | {"fill": "tonexty", "fillcolor": faded("value", 0.18)}]
 
 
-def _dots(means: Sequence[float], errors: Sequence[float]) -> dict[str, Any]:
+def _sampled_dots(means: Sequence[float], errors: Sequence[float]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.truth.levels import Level
 
 LOOKS_AHEAD = 1e-6  # largest difference between two accounts of the same row, relative to its size

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllab.config import is_whole
-from rllab.errors import LabError
+from rllab.core.config import is_whole
+from rllab.core.errors import LabError
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllab.errors import Stopped
-from rllab.generation import Decoder
+from rllab.core.errors import Stopped
 from rllab.maths.divergence import kl_k1, selected_logprobs
 from rllab.maths.sampling import draw, exponential_noise
-from rllab.policy import Policy
-from rllab.stages import derived_seed
+from rllab.policy.generation import Decoder
+from rllab.policy.policy import Policy
+from rllab.trainer.stages import derived_seed
 
 BUDGET = 64 * 2**20  # bytes of keys and values read at one time: what the caches of a CPU can still follow
 KEEP = 0.7  # share of rows still being written below which the others are dropped; dropping copies the cache

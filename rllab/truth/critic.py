@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
-from rllab.records import Sequences
+from rllab.core.errors import LabError
+from rllab.core.records import Sequences
 from rllab.truth.tree import Tree
-from rllab.value import Unlearned
+from rllab.value.critic import Unlearned
 
 
 class ExactCritic(Unlearned):

@@ -9,18 +9,18 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from rllab.config import is_whole
-from rllab.errors import LabError
-from rllab.generation import Progress, check_room
-from rllab.objective import Objective
-from rllab.policy import Policy
+from rllab.core.config import is_whole
+from rllab.core.errors import LabError
+from rllab.policy.generation import Progress, check_room
+from rllab.policy.policy import Policy
 from rllab.truth.backup import back_up, edge_rewards, paid_edges
 from rllab.truth.levels import Level, leaf_sequences
-from rllab.truth.payments import scored
-from rllab.truth.prefixes import horizon_of, objective_of
 from rllab.truth.reading import check_vocabulary, grow, read
 from rllab.truth.tree import Tree
 from rllab.truth.walk import BUDGET, open_prefixes
+from rllab.value.objective import Objective
+from rllab.worlds.payments import scored
+from rllab.worlds.prefixes import horizon_of, objective_of
 from rllab.worlds.world import World
 
 LEAVES = 300_000

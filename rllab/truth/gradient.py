@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rllab.errors import LabError
-from rllab.generation import Decoder
-from rllab.objective import Objective
-from rllab.policy import Policy
+from rllab.core.errors import LabError
+from rllab.policy.generation import Decoder
+from rllab.policy.policy import Policy
 from rllab.truth.levels import Level
 from rllab.truth.reading import Cursor, kept_logprobs, sizes_below
 from rllab.truth.walk import walk
+from rllab.value.objective import Objective
 
 
 def trainable(policy: Policy) -> list[nn.Parameter]:

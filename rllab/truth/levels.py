@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rllab.core.records import Sequences
 from rllab.maths.masking import until_end
-from rllab.policy import Policy
-from rllab.records import Sequences
+from rllab.policy.policy import Policy
 
 Words = NDArray[np.object_]  # strings: numpy joins many at once
 

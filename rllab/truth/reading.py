@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from rllab.errors import LabError
-from rllab.generation import Decoder
-from rllab.policy import Policy
+from rllab.core.errors import LabError
+from rllab.policy.generation import Decoder
+from rllab.policy.policy import Policy
 from rllab.truth.levels import Level, link
 from rllab.truth.walk import walk
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rllab.config import is_whole
-from rllab.errors import LabError, Stopped
-from rllab.evaluation import slices
-from rllab.generation import Progress, check_room
+from rllab.core.config import is_whole
+from rllab.core.errors import LabError, Stopped
 from rllab.maths.returns import charge_kl, discounted_returns
-from rllab.objective import Estimate, Objective
-from rllab.policy import Policy
+from rllab.policy.generation import Progress, check_room
+from rllab.policy.policy import Policy
 from rllab.truth.continuations import Start, Written, rows_at_once, write_on
 from rllab.truth.levels import written_to
-from rllab.truth.payments import AT_ONCE, open_ended
-from rllab.truth.prefixes import check_prefixes, horizon_of, is_over, objective_of
+from rllab.value.evaluation import slices
+from rllab.value.objective import Estimate, Objective
+from rllab.worlds.payments import AT_ONCE, open_ended
+from rllab.worlds.prefixes import check_prefixes, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
 
 MOST_RETURNS = 5_000_000  # of all prefixes together: numbers that are kept, about 200 MiB

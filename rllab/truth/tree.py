@@ -10,18 +10,18 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from rllab.config import check_number
-from rllab.errors import LabError
-from rllab.objective import Estimate, Objective
-from rllab.policy import Policy
-from rllab.records import Scores, Sequences
+from rllab.core.config import check_number
+from rllab.core.errors import LabError
+from rllab.core.records import Scores, Sequences
+from rllab.policy.policy import Policy
 from rllab.truth.backup import paid_edges, reached, sums_along
 from rllab.truth.best_of import BestOf, best_of_law
 from rllab.truth.gradient import policy_gradient
 from rllab.truth.levels import Level
 from rllab.truth.optimum import Optimum, soft_optimum
-from rllab.truth.prefixes import check_prefix
 from rllab.truth.reading import check_vocabulary, read
+from rllab.value.objective import Estimate, Objective
+from rllab.worlds.prefixes import check_prefix
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from rllab.errors import Stopped
-from rllab.generation import Decoder
-from rllab.policy import Policy
+from rllab.core.errors import Stopped
+from rllab.policy.generation import Decoder
+from rllab.policy.policy import Policy
 
 BUDGET = 256 * 2**20  # bytes that the prefixes open at one time may take
 ACTIVATIONS = 40  # numbers kept for the gradient per token, layer and hidden unit, about

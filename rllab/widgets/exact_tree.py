@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from rllab.errors import LabError
-from rllab.jobs import Progress, ProgressFunction
+from rllab.core.errors import LabError
+from rllab.core.jobs import Progress, ProgressFunction
 from rllab.plots.numbers import MINUS, fixed, plain, probability, significant
 from rllab.plots.tree import path_tree
 from rllab.truth import Tree, exact

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.plots.numbers import significant
 from rllab.plots.picture import Picture
 from rllab.widgets.engine.components import Component, Option, row, slider

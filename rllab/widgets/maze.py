@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from rllab.classic.loop import Moment
-from rllab.classic.maze import MOVES, Maze
-from rllab.plots.maze import SHOWS, maze_map
+from rllab.course.figures.maze import SHOWS, maze_map
+from rllab.course.tabular.loop import Moment
+from rllab.course.tabular.maze import MOVES, Maze
 from rllab.plots.numbers import fixed
 from rllab.widgets.engine.components import Component, Option, Span, bold, button, columns, group, note, radios, row
 from rllab.widgets.engine.marks import Column, chart, table

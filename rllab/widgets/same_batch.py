@@ -7,11 +7,11 @@ import threading
 
 from torch import Tensor
 
-from rllab.algorithms import named
-from rllab.comparison import AlgorithmView, BatchComparison, same_batch
-from rllab.errors import Stopped
-from rllab.jobs import ProgressFunction
+from rllab.core.errors import Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.maths.algorithms import named
 from rllab.plots.numbers import fixed, significant
+from rllab.trainer.comparison import AlgorithmView, BatchComparison, same_batch
 from rllab.widgets.engine.components import (
     Component,
     Option,

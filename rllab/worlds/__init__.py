@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from rllab.errors import LabError, nearest
+from rllab.core.errors import LabError, nearest
 from rllab.worlds.threads import set_threads_once
 from rllab.worlds.world import World
 

@@ -19,9 +19,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rllab.errors import LabError, Stopped
-from rllab.generation import Progress
-from rllab.paths import home_dir, rebuilt, sha256
+from rllab.core.errors import LabError, Stopped
+from rllab.core.files import home_dir, rebuilt, sha256
+from rllab.policy.generation import Progress
 from rllab.worlds.pretrained import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
 
 MIB = 2**20

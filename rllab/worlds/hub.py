@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rllab.errors import LabError
-from rllab.judges.sentiment import sentiment
-from rllab.networks.forward import on_device
-from rllab.policy import Policy
-from rllab.value import ZeroCritic
+from rllab.core.errors import LabError
+from rllab.policy.forward import on_device
+from rllab.policy.policy import Policy
+from rllab.reward.judges.sentiment import sentiment
+from rllab.value.critic import ZeroCritic
 from rllab.worlds.pretrained import check_once, is_hub_id, load_model, model_folder
-from rllab.worlds.smollm2 import DEFAULTS, MAX_NEW_TOKENS, prompts
+from rllab.worlds.smollm2 import MAX_NEW_TOKENS, SMOLLM2_DEFAULTS, smollm2_prompts
 from rllab.worlds.world import World
 
 
@@ -29,9 +29,9 @@ def load_hub(name: str, *, device: str) -> World:
         critic=ZeroCritic(),
         reward=sentiment(policy.decode),
         gold=None,
-        prompts=prompts("train"),
+        prompts=smollm2_prompts("train"),
         max_new_tokens=MAX_NEW_TOKENS,
-        defaults=DEFAULTS,
+        defaults=SMOLLM2_DEFAULTS,
         about="a language model of your own; the reward is the sentiment of what it writes",
     )
 

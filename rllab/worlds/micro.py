@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-import rllab.networks.tabular  # noqa: F401  (registers the tabular models with transformers)
-from rllab.judges.micro import gold
-from rllab.networks.loading import load_network
-from rllab.paths import check_manifest, data_dir
-from rllab.policy import Policy
-from rllab.reward import RewardModel
-from rllab.value import Critic
+import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
+from rllab.core.files import check_manifest, data_dir
+from rllab.policy.loading import load_network
+from rllab.policy.policy import Policy
+from rllab.reward.judges.micro import micro_gold
+from rllab.reward.reward import RewardModel
+from rllab.value.critic import Critic
 from rllab.worlds.world import World
 
-REBUILD = "python -m rllab build micro"
-DEFAULTS: dict[str, dict[str, Any]] = {
+MICRO_REBUILD = "python -m rllab build micro"
+MICRO_DEFAULTS: dict[str, dict[str, Any]] = {
     "all": {
         "reducer": "seq-mean-token-sum",
         "lr": 3e-3,
@@ -39,7 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 # throw it out by 30 times the learning rate. lam 1: a critic that knows only visited states is no one to lean on.
 TABULAR: dict[str, dict[str, Any]] = {
     "all": {
-        **DEFAULTS["all"],
+        **MICRO_DEFAULTS["all"],
         "lr": 0.1,
         "critic_lr": 0.3,
         "adam_eps": 1e-4,
@@ -51,13 +51,13 @@ TABULAR: dict[str, dict[str, Any]] = {
     "reinforce": {"whiten": True},  # without a baseline of its own the level of the reward would drown the rest
     "ppo": {"epochs": 2},
     "rloo": {"samples_per_prompt": 64},
-    "grpo": {**DEFAULTS["grpo"], "samples_per_prompt": 64},
+    "grpo": {**MICRO_DEFAULTS["grpo"], "samples_per_prompt": 64},
 }
 
 
 def load_micro(*, device: str) -> World:
     """Load the micro world with its very small transformer."""
-    return _load("micro", "policy", "critic", DEFAULTS, device=device)
+    return _load("micro", "policy", "critic", MICRO_DEFAULTS, device=device)
 
 
 def load_micro_tabular(*, device: str) -> World:
@@ -65,7 +65,7 @@ def load_micro_tabular(*, device: str) -> World:
     return _load("micro-tabular", "tabular-policy", "tabular-critic", TABULAR, device=device)
 
 
-def prompts() -> tuple[str, ...]:
+def micro_prompts() -> tuple[str, ...]:
     """Return the prompts of the grammar."""
     grammar = json.loads((data_dir() / "micro" / "grammar.json").read_text("utf-8"))
     return tuple(grammar["prompts"])
@@ -75,7 +75,7 @@ def _load(
     name: str, policy_folder: str, critic_folder: str, defaults: Mapping[str, Mapping[str, Any]], *, device: str
 ) -> World:
     folder = data_dir() / "models" / "micro"
-    check_manifest(folder, rebuild=REBUILD)
+    check_manifest(folder, rebuild=MICRO_REBUILD)
     tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
     model = load_network(AutoModelForCausalLM, folder / policy_folder, dtype=torch.float64, device=device)
     policy = Policy(model, tokenizer)
@@ -87,8 +87,8 @@ def _load(
         name=name,
         critic=Critic(critic),
         reward=reward,
-        gold=gold(policy.decode),
-        prompts=prompts(),
+        gold=micro_gold(policy.decode),
+        prompts=micro_prompts(),
         max_new_tokens=5,
         defaults=defaults,
         about="eight words, at most five tokens, every value known exactly; `not` turns the next mood word round",

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from rllab.errors import LabError, nearest
-from rllab.paths import check_manifest, home_dir, write_atomically
+from rllab.core.errors import LabError, nearest
+from rllab.core.files import check_manifest, home_dir, write_atomically
 
 HUB_ID = re.compile(r"\w[\w.-]*(/|--)\w[\w.-]*")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl")

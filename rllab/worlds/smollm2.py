@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from transformers import LlamaForSequenceClassification, PreTrainedModel
 
-from rllab.errors import LabError
-from rllab.judges.sentiment import sentiment
-from rllab.networks.forward import on_device
-from rllab.networks.trunk import FrozenTrunk
-from rllab.paths import data_dir
-from rllab.policy import Policy, choose_trainable, last_blocks
-from rllab.value import Critic
+from rllab.core.errors import LabError
+from rllab.core.files import data_dir
+from rllab.policy.forward import on_device
+from rllab.policy.policy import Policy, choose_trainable, last_blocks
+from rllab.policy.trunk import FrozenTrunk
+from rllab.reward.judges.sentiment import sentiment
+from rllab.value.critic import Critic
 from rllab.worlds.memory import need_memory
 from rllab.worlds.pretrained import check_once, load_model, model_folder
 from rllab.worlds.world import World
@@ -25,7 +25,7 @@ NAME, FETCH = "smollm2", "python -m rllab fetch smollm2"
 MAX_NEW_TOKENS = 64
 LEAST_GIB = 1.5  # to look at it; a run takes up to 3 in all
 CRITIC_BLOCKS = 10  # of 30: a text's mood is clear that early, and reading it costs a third
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+SMOLLM2_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "all": {
         "trainable": "last-blocks",
         "batch_size": 16,
@@ -61,14 +61,14 @@ def load_smollm2(*, device: str) -> World:
         critic=Critic(critic, trunk=trunk),
         reward=sentiment(policy.decode),
         gold=None,
-        prompts=prompts("train"),
+        prompts=smollm2_prompts("train"),
         max_new_tokens=MAX_NEW_TOKENS,
-        defaults=DEFAULTS,
+        defaults=SMOLLM2_DEFAULTS,
         about="a real chat model of 135 million parameters; the reward is the sentiment of its answers",
     )
 
 
-def prompts(split: str) -> tuple[str, ...]:
+def smollm2_prompts(split: str) -> tuple[str, ...]:
     """Return the prompts that runs write to (`train`), or those kept for measurements (`held-out`)."""
     lines = (data_dir() / "smollm2" / "prompts.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rllab.algorithms import named
-from rllab.config import Config
-from rllab.errors import LabError, nearest
-from rllab.objective import Objective
-from rllab.policy import Policy
-from rllab.reward import Reward
-from rllab.value import ValueFunction
+from rllab.core.config import Config
+from rllab.core.errors import LabError, nearest
+from rllab.maths.algorithms import named
+from rllab.policy.policy import Policy
+from rllab.reward.reward import Reward
+from rllab.value.critic import ValueFunction
+from rllab.value.objective import Objective
 
 
 @dataclass(frozen=True, eq=False)

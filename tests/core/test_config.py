@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from rllab.config import CHOICES, COUNTS, OPTIONAL, RANGES, SWITCHES, Config
-from rllab.errors import LabError
+from rllab.core.config import CHOICES, COUNTS, OPTIONAL, RANGES, SWITCHES, Config
+from rllab.core.errors import LabError
 
 NAMES = [field.name for field in dataclasses.fields(Config)]
 NO_NUMBERS = (math.nan, math.inf, -math.inf, "0.1", True)

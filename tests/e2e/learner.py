@@ -22,9 +22,9 @@ from typing import Any, Self
 
 from playwright.sync_api import Browser, Locator, Position, expect
 
-from rllab.exercises import Exercise, exercise_named
-from rllab.exercises.boards import Board
-from rllab.exercises.tasks import Choice, Code, Number, Words
+from rllab.course.exercises import Exercise, exercise_named
+from rllab.course.exercises.boards import Board
+from rllab.course.exercises.tasks import Choice, Code, Number, Words
 from tests.e2e.lab import Notebook, Server, Theme
 
 PANEL = re.compile(r"""(?:(\w+) = )?(?:Exercise|Board)Panel\(\s*["'](\d\d\.[\w-]+)["']""")
@@ -157,7 +157,7 @@ class Learner:
 
     def _hand_over(self, _panel: Locator, exercise: Exercise, answer: Callable[..., Any]) -> None:
         """Hand a function over in the kernel, as the learner's cell does."""
-        truth = f"__import__('rllab.exercises').exercises.exercise_named({exercise.id!r}).task"
+        truth = f"__import__('rllab.course.exercises').exercises.exercise_named({exercise.id!r}).task"
         wrong = [function for function, _ in exercise.task.wrong_answers()]
         function = f"wrong_answers()[{wrong.index(answer)}][0]" if answer in wrong else "right_answer()"
         self.notebook.python(f"{self.names[exercise.id]}.submit({truth}.{function})")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from rllab.exercises import Exercise, exercise_named
+from rllab.course.exercises import Exercise, exercise_named
 from tests.e2e.lab import Server
 from tests.e2e.learner import Learner, names_of
 

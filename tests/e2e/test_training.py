@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
-    "from rllab import load_world\nfrom rllab.checkup import diagnose, summary",
+    "from rllab import load_world\nfrom rllab.trainer.diagnostics import diagnose, summary",
     "from rllab.widgets import TrainingPanel",
     "world = load_world('micro')\ntraining = TrainingPanel(world, updates=4)\ntraining",
 )

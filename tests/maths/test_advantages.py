@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.advantages import group_relative, leave_one_out, whiten
 from tests.maths.batches import POISONS, batches, normal, poisoned, ragged
 

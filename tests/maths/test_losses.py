@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.losses import (
     REDUCERS,
     bradley_terry_loss,

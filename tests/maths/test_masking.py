@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.masking import fill, last_index, masked_mean, masked_sum, masked_var, until_end
 from tests.maths.batches import POISONS, batches, normal, poisoned, ragged
 

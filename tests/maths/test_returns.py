@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.maths.masking import last_index
 from rllab.maths.returns import charge_kl, discounted_returns, gae, td_errors, token_rewards
 from tests.maths.batches import POISONS, batches, normal, poisoned, ragged

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from rllab.errors import LabError
-from rllab.generation import generate, sequences_from_ids
-from rllab.preference_training import ImplicitReward, PreferenceConfig, fine_tune, train_dpo
-from rllab.preference_training.policy_fit import dpo, supervised, token_logprobs
-from rllab.preferences import Pair, PairBatch, tokenize_pairs
-from tests.core.small import PROMPTS, gpt2_policy, reference_apart, same_weights, small_world, state_of
+from rllab.core.errors import LabError
+from rllab.policy.generation import generate, sequences_from_ids
+from rllab.preferences.pairs import Pair, PairBatch, tokenize_pairs
+from rllab.preferences.training import ImplicitReward, PreferenceConfig, fine_tune, train_dpo
+from rllab.preferences.training.policy_fit import dpo, supervised, token_logprobs
 from tests.fakes import fake_policy
+from tests.small import PROMPTS, gpt2_policy, reference_apart, same_weights, small_world, state_of
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "oracles" / "preferences.json").read_text("utf-8"))["cases"]
 DPO_CASES = [case for case in GOLDEN if "beta" in case["settings"]]

@@ -9,16 +9,16 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from rllab.agreement import against_gold, against_judges, agreement, margins
-from rllab.errors import LabError
-from rllab.generation import generate
-from rllab.networks.tabular import TabularConfig, TabularForCausalLM
-from rllab.policy import Policy
-from rllab.preference_training import FitConfig, fit_reward_model
-from rllab.preferences import Pair, SimulatedJudge, tokenize_pairs
-from rllab.selection import label_pairs
-from tests.core.small import PROMPTS, gpt2_policy, small_world, state_of, unpadded, with_pads
+from rllab.core.errors import LabError
+from rllab.policy.generation import generate
+from rllab.policy.policy import Policy
+from rllab.policy.tabular import TabularConfig, TabularForCausalLM
+from rllab.preferences.agreement import against_gold, against_judges, agreement, margins
+from rllab.preferences.pairs import Pair, SimulatedJudge, tokenize_pairs
+from rllab.preferences.selection import label_pairs
+from rllab.preferences.training import FitConfig, fit_reward_model
 from tests.fakes import word_tokenizer
+from tests.small import PROMPTS, gpt2_policy, small_world, state_of, unpadded, with_pads
 
 CHOIX = json.loads((Path(__file__).parent / "choix.json").read_text("utf-8"))
 LN2 = math.log(2)

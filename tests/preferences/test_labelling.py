@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from rllab.errors import LabError, Stopped
-from rllab.label_store import LabelStore
-from rllab.labelling import Sitting
-from rllab.preferences import Pair, SimulatedJudge, load_pairs, save_pairs
-from rllab.selection import Question, label_pairs
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError, Stopped
+from rllab.preferences.label_store import LabelStore
+from rllab.preferences.labelling import Sitting
+from rllab.preferences.pairs import Pair, SimulatedJudge, load_pairs, save_pairs
+from rllab.preferences.selection import Question, label_pairs
+from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
-from tests.core.small import same_weights, state_of
+from tests.small import same_weights, state_of
 from tests.worlds.tiny import save_tiny
 
 
@@ -58,7 +58,7 @@ def test_answers_while_pairs_are_drawn_go_to_the_pair_that_was_shown(sitting, mo
         sitting.answer("second")
         return [other]
 
-    monkeypatch.setattr("rllab.labelling.propose", slow)
+    monkeypatch.setattr("rllab.preferences.labelling.propose", slow)
     sitting.draw(4)
     assert (sitting.store.pairs[-1].chosen, sitting.store.pairs[-1].rejected) == (front.second, front.first)
     assert other in sitting.questions

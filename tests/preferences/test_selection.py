@@ -5,13 +5,13 @@ import threading
 import pytest
 import torch
 
-from rllab.errors import LabError, Stopped
-from rllab.paths import data_dir
-from rllab.preferences import Pair, load_pairs
-from rllab.reward import RewardModel
-from rllab.selection import PER_PROMPT, best_of_n, label_pairs, most_informative, propose
+from rllab.core.errors import LabError, Stopped
+from rllab.core.files import data_dir
+from rllab.preferences.pairs import Pair, load_pairs
+from rllab.preferences.selection import PER_PROMPT, best_of_n, label_pairs, most_informative, propose
+from rllab.reward.reward import RewardModel
 from rllab.truth import exact
-from tests.core.small import gpt2_policy, gpt2_scalar, small_world
+from tests.small import gpt2_policy, gpt2_scalar, small_world
 
 
 def test_the_best_of_n_is_the_best_of_its_own_prompt(micro):
@@ -62,7 +62,7 @@ def test_which_text_stands_first_is_left_to_chance(micro):
 
 
 def sides(world, question):
-    from rllab.generation import sequences_from_ids
+    from rllab.policy.generation import sequences_from_ids
 
     rows = [world.policy.encode_response(text)[:5] for text in (question.first, question.second)]
     return sequences_from_ids(world.policy, [question.prompt] * 2, rows)

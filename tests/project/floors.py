@@ -1,39 +1,25 @@
-"""The floors of the house, from the ground up: a room may import from the floors below it.
+"""The rooms of the house, from the ground up: a room imports only rooms before it in this tuple.
 
-A room is a module or a folder directly in rllab/. Inside one room imports are free; between rooms of
-one floor there are none: two rooms that need each other stand on two floors, or are one.
+A room is a folder directly in rllab/. Inside one room imports are free, as long as they make no circle.
 """
 
-FLOORS: tuple[frozenset[str], ...] = tuple(
-    map(
-        frozenset,
-        (
-            {"errors"},
-            {"records", "config", "notation", "paths"},
-            {"maths"},
-            {"networks"},
-            {"policy", "value", "reward"},
-            {"objective", "judges"},
-            {"generation", "evaluation"},
-            {"algorithms", "preferences"},
-            {"worlds"},
-            {"stages", "metrics", "snapshots", "checkpoints"},
-            {"trainer", "stepper", "jobs", "preference_training"},
-            {"opened_update", "label_store", "selection", "shaping", "agreement", "truth", "lines"},
-            {"runs", "microscope", "checkup", "comparison", "observatory", "labelling", "scoring"}
-            | {"classic", "estimates", "environment", "bench"},
-            {"build", "clinic", "experiments", "exercises", "headless"},
-            {"plots"},
-            {"widgets"},
-            {"server"},
-            {"doctor"},
-            {"rehearsal"},
-            {"__main__"},
-        ),
-    )
+ROOMS = (
+    "core",
+    "maths",
+    "policy",
+    "reward",
+    "value",
+    "worlds",
+    "trainer",
+    "preferences",
+    "truth",
+    "plots",
+    "course",
+    "widgets",
+    "cli",
+    "__main__",
 )
-TRAINER_FLOOR = next(height for height, rooms in enumerate(FLOORS) if "trainer" in rooms)
-HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+HEIGHT = {room: height for height, room in enumerate(ROOMS)}
 
 
 def room(module: str) -> str | None:
@@ -43,7 +29,7 @@ def room(module: str) -> str | None:
 
 
 def may_import(who: str, whom: str) -> bool:
-    """Tell whether one room may import another."""
+    """Return whether one room may import another."""
     return who == whom or HEIGHT[whom] < HEIGHT[who]
 
 
@@ -52,7 +38,7 @@ PANEL_FLOORS = ("engine", "pieces")
 
 
 def may_import_beside(who: str, whom: str) -> bool:
-    """Tell whether one part of the widgets may import another."""
+    """Return whether one part of the widgets may import another."""
     height = {part: at for at, part in enumerate(PANEL_FLOORS)}
     top = len(PANEL_FLOORS)
     return who == whom or height.get(whom, top) < height.get(who, top)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lab
-from tests.project.floors import HEIGHT
+from tests.project.floors import ROOMS
 
 
 def rows(path: Path, heading: str) -> list[str]:
@@ -41,12 +41,8 @@ def test_every_dependency_has_its_reason(root: Path) -> None:
     assert told == asked
 
 
-def test_the_floors_are_told_as_they_are(root: Path) -> None:
-    section = (root / "CONTRIBUTING.md").read_text("utf-8").split("\n## Floors\n")[1].split("\n## ")[0]
-    lines = [line.split("|")[2] for line in section.splitlines() if line.startswith("| ")]
-    heights = [HEIGHT[name] for line in lines for name in re.findall(r"`(\w+)`", line)]
-    assert heights == sorted(heights, reverse=True)
-    assert len(heights) == len(HEIGHT)
+def test_the_rooms_are_told_in_their_order(root: Path) -> None:
+    assert tuple(cell.strip("`") for cell in rows(root / "CONTRIBUTING.md", "Rooms")) == ROOMS
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/workshop.md"])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rllab import LabError, World, ZeroCritic, load_world
-from rllab.estimates.calibration import calibration, explained_variance
 from rllab.truth import ExactCritic, exact
+from rllab.truth.estimates.calibration import calibration, explained_variance
 
 
 def test_explained_variance_of_known_cases() -> None:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from rllab.bench.cloud import JUDGES, cloud
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.truth import Tree, exact
+from rllab.truth.estimators.cloud import JUDGES, cloud
 from tests.truth.trees import tree_world
 
 HONEST = ("nothing", "V", "exact A")

@@ -8,17 +8,17 @@ import threading
 import pytest
 import torch
 
-from rllab.errors import LabError, Stopped
-from rllab.estimates import Candidates, WhatIf, along, candidates, estimate, foreseen, what_if
-from rllab.estimates.fan import fan
-from rllab.evaluation import evaluate
-from rllab.generation import generate
-from rllab.lines import Lines
-from rllab.objective import Estimate
-from rllab.stepper import Stepper
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError, Stopped
+from rllab.policy.generation import generate
+from rllab.trainer.trainer import Trainer
 from rllab.truth import ExactCritic, exact
-from rllab.value import ZeroCritic
+from rllab.truth.estimates import Candidates, WhatIf, along, candidates, estimate, foreseen, what_if
+from rllab.truth.estimates.fan import fan
+from rllab.value.critic import ZeroCritic
+from rllab.value.evaluation import evaluate
+from rllab.value.objective import Estimate
+from rllab.worlds.branches import Lines
+from rllab.worlds.stepper import Stepper
 from tests.truth.trees import PROMPT, tree_world
 
 WAYS = ["exact", "monte-carlo", "learned"]

@@ -7,11 +7,11 @@ import random
 import pytest
 import torch
 
-from rllab.networks.tabular import TabularConfig, TabularForCausalLM
-from rllab.objective import Objective
-from rllab.policy import Policy
+from rllab.policy.policy import Policy
+from rllab.policy.tabular import TabularConfig, TabularForCausalLM
 from rllab.truth import exact, monte_carlo
-from rllab.value import ZeroCritic
+from rllab.value.critic import ZeroCritic
+from rllab.value.objective import Objective
 from rllab.worlds import World
 from tests.fakes import word_tokenizer
 from tests.truth.trees import RandomWorth

@@ -7,22 +7,22 @@ import re
 import pytest
 import torch
 
-from rllab.bench import ARMS, compare, enumerated, sampled, true_gradient
-from rllab.bench.cloud import cloud
-from rllab.classic.loop import moments
-from rllab.environment import TokenEnv, Writer
-from rllab.errors import LabError
-from rllab.estimates import along, candidates, estimate, what_if
-from rllab.estimates.calibration import calibration
-from rllab.estimates.fan import fan
-from rllab.estimates.group import sample_group
-from rllab.reward import TokenReward
-from rllab.stepper import Stepper
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError
+from rllab.course.tabular.loop import moments
+from rllab.reward.reward import TokenReward
+from rllab.trainer.trainer import Trainer
 from rllab.truth import exact, monte_carlo
 from rllab.truth.enumeration import check_size
+from rllab.truth.estimates import along, candidates, estimate, what_if
+from rllab.truth.estimates.calibration import calibration
+from rllab.truth.estimates.fan import fan
+from rllab.truth.estimates.group import sample_group
+from rllab.truth.estimators import ARMS, compare, enumerated, sampled, true_gradient
+from rllab.truth.estimators.cloud import cloud
 from rllab.widgets import StepperPanel
 from rllab.worlds import load_world
+from rllab.worlds.environment import TokenEnv, Writer
+from rllab.worlds.stepper import Stepper
 from tests.fakes import word_tokenizer
 from tests.truth.trees import PROMPT, tree_world
 

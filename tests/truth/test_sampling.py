@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from rllab.environment import TokenEnv
-from rllab.errors import LabError
-from rllab.generation import Decoder, sequences_from_ids, write
+from rllab.core.errors import LabError
+from rllab.policy.generation import Decoder, sequences_from_ids, write
 from rllab.truth import exact, monte_carlo
 from rllab.truth.sampling import sample_mean
-from tests.core.small import gpt2_policy, small_world
+from rllab.worlds.environment import TokenEnv
+from tests.small import gpt2_policy, small_world
 from tests.truth.trees import PROMPT, tree_world
 
 BOUND = 4.9  # standard errors; over 1,550 states chance exceeds it about once in 700 such tests
@@ -184,8 +184,8 @@ class Count:
     name = "count"
 
     def score(self, sequences, *, timing="eos"):
-        from rllab.records import Scores
-        from rllab.reward import pay
+        from rllab.core.records import Scores
+        from rllab.reward.reward import pay
 
         scores = self.prefix_scores(sequences)
         total = scores.gather(1, sequences.lengths[:, None] - 1)[:, 0]

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from rllab.bench import ARMS, compare, kl_rows, sampled
-from rllab.errors import Stopped
-from rllab.estimates import along, candidates, estimate, what_if
-from rllab.estimates.fan import fan
-from rllab.estimates.group import sample_group
-from rllab.generation import generate
-from rllab.stepper import Stepper
+from rllab.core.errors import Stopped
+from rllab.policy.generation import generate
 from rllab.truth import exact, monte_carlo
+from rllab.truth.estimates import along, candidates, estimate, what_if
+from rllab.truth.estimates.fan import fan
+from rllab.truth.estimates.group import sample_group
+from rllab.truth.estimators import ARMS, compare, kl_rows, sampled
+from rllab.worlds.stepper import Stepper
 from tests.patience import SOON
 
 LINE = (3, 5, 3)

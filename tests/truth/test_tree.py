@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rllab.errors import LabError
-from rllab.evaluation import evaluate
-from rllab.generation import generate, sequences_from_ids
+from rllab.core.errors import LabError
 from rllab.maths.divergence import selected_logprobs
-from rllab.reward import TokenReward
+from rllab.policy.generation import generate, sequences_from_ids
+from rllab.reward.reward import TokenReward
 from rllab.truth import ExactCritic, exact
 from rllab.truth.walk import open_prefixes
+from rllab.value.evaluation import evaluate
 from tests.truth.trees import PROMPT, ByHand, RandomWorth, responses, tree_world
 
 TIGHT = 1e-10
@@ -161,7 +161,7 @@ def test_bellman_holds_between_a_state_and_the_states_behind_it(tabular):
 
 
 def exact_probs(policy, prompt, prefix):
-    from rllab.generation import Decoder
+    from rllab.policy.generation import Decoder
 
     return torch.softmax(Decoder(policy, [[*policy.encode(prompt), *prefix]]).logits[0], dim=0)
 

@@ -5,12 +5,12 @@ import math
 
 import torch
 
-from rllab.networks.tabular import TabularConfig, TabularForCausalLM
-from rllab.objective import Objective
-from rllab.policy import Policy
-from rllab.records import Scores, Sequences
-from rllab.reward import pay
-from rllab.value import ZeroCritic
+from rllab.core.records import Scores, Sequences
+from rllab.policy.policy import Policy
+from rllab.policy.tabular import TabularConfig, TabularForCausalLM
+from rllab.reward.reward import pay
+from rllab.value.critic import ZeroCritic
+from rllab.value.objective import Objective
 from rllab.worlds import World
 from tests.fakes import word_tokenizer
 
@@ -93,13 +93,13 @@ class ByHand:
         self.all = responses(world.policy.vocabulary, world.max_new_tokens)
 
     def probs(self, policy: Policy, prefix: tuple[int, ...]):
-        from rllab.generation import Decoder
+        from rllab.policy.generation import Decoder
 
         logits = Decoder(policy, [[*policy.encode(PROMPT), *prefix]]).logits[0]
         return torch.softmax(logits / self.objective.temperature, dim=0).tolist()
 
     def paid(self, response: tuple[int, ...], t: int) -> float:
-        from rllab.generation import sequences_from_ids
+        from rllab.policy.generation import sequences_from_ids
 
         rows = sequences_from_ids(self.world.policy, [PROMPT], [response])
         own, ref = (self.probs(one, response[:t])[response[t]] for one in (self.world.policy, self.objective.reference))

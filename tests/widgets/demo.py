@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 
-from rllab.errors import LabError
-from rllab.jobs import ProgressFunction
+from rllab.core.errors import LabError
+from rllab.core.jobs import ProgressFunction
 from rllab.plots.text import esc
 from rllab.plots.theme import Drawing, colour, drawing, faded
 from rllab.widgets.engine.components import (

@@ -3,8 +3,8 @@
 import pytest
 
 from rllab import World
-from rllab.exercises.blame import good_text, rerolls_needed
-from rllab.reward import TextReward
+from rllab.course.exercises.blame import good_text, rerolls_needed
+from rllab.reward.reward import TextReward
 from rllab.widgets import BlamePanel
 from tests.widgets.panels import sent, words
 

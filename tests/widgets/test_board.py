@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from rllab import Trainer, World
-from rllab.errors import LabError
-from rllab.exercises import Progress
-from rllab.exercises.boards import Board
+from rllab.core.errors import LabError
+from rllab.course.exercises import Progress
+from rllab.course.exercises.boards import Board
 from rllab.widgets import BoardPanel
 from tests.widgets.panels import sent, words
 
@@ -130,7 +130,7 @@ def test_an_exercise_without_a_board_is_refused(progress: Progress) -> None:
 
 
 def test_every_board_is_shown(progress: Progress) -> None:
-    from rllab.exercises import exercises
+    from rllab.course.exercises import exercises
 
     for exercise in exercises():
         if isinstance(exercise.task, Board):

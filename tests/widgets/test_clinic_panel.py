@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from rllab import World
-from rllab.checkup import definitions
-from rllab.clinic import CHECKS, catalogue, fault
+from rllab.course.clinic import CHECKS, catalogue, fault
+from rllab.trainer.diagnostics import definitions
 from rllab.widgets import ClinicPanel
 from rllab.widgets.clinic.words import FEW_UPDATES, pace
 from rllab.widgets.pieces.pace import about

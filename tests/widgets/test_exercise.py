@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rllab.exercises import Exercise, Progress, exercises
-from rllab.exercises.tasks import Choice, Code, Number, Words
+from rllab.course.exercises import Exercise, Progress, exercises
+from rllab.course.exercises.tasks import Choice, Code, Number, Words
 from rllab.widgets import ExercisePanel
 from tests.widgets.panels import sent, words
 

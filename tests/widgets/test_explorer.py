@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.plots.curves import Curve, training_curves
 from rllab.plots.picture import Picture
 from rllab.plots.theme import Drawing

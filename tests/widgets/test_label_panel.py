@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rllab import LabError, World, load_world
-from rllab.agreement import agreement, repeated_by
-from rllab.label_store import LabelStore
-from rllab.preferences import Pair, load_pairs, save_pairs
+from rllab.preferences.agreement import agreement, repeated_by
+from rllab.preferences.label_store import LabelStore
+from rllab.preferences.pairs import Pair, load_pairs, save_pairs
 from rllab.widgets import LabelPanel, TrainingPanel
 from rllab.widgets.engine.panel import Panel
 from tests.widgets.panels import lines, numbers, sent, words

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from rllab import Trainer, World, load_world
-from rllab.microscope import examine
+from rllab.trainer.microscope import examine
 from rllab.widgets import MicroscopePanel
-from tests.runs.small import same, small_run
+from tests.trainer.small_run import same, small_run
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
 

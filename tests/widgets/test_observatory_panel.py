@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rllab import World
-from rllab.observatory import BEST_OF_N, DPO, PPO, Form, Observatory, Plan
+from rllab.course.observatory import BEST_OF_N, DPO, PPO, Form, Observatory, Plan
 from rllab.plots.numbers import fixed
 from rllab.widgets import ObservatoryPanel
 from rllab.widgets.observatory.words import described, law_words

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rllab.jobs import jobs
+from rllab.core.jobs import jobs
 from rllab.widgets.engine.cells import Cell, Registry
 from rllab.widgets.engine.components import button, text
 from rllab.widgets.engine.panel import Panel, View

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rllab.errors import LabError
-from rllab.exercises import Progress
-from rllab.exercises.prediction import Prediction
-from rllab.jobs import ProgressFunction, jobs
+from rllab.core.errors import LabError
+from rllab.core.jobs import ProgressFunction, jobs
+from rllab.course.exercises import Progress
+from rllab.course.exercises.prediction import Prediction
 from rllab.plots.curves import Curve, training_curves
 from rllab.plots.picture import Picture
 from rllab.widgets import PredictPanel

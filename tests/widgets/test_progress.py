@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rllab.exercises import Attempt, Progress
+from rllab.course.exercises import Attempt, Progress
 from rllab.widgets import ProgressPanel
 from tests.widgets.panels import words
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from rllab import World, load_world
-from rllab.generation import generate
-from rllab.judges.story_rewards import happy_words
-from rllab.reward import pay
-from rllab.scoring import TIMINGS, contrasts, kind_of, read, response_from_ids, response_of
-from rllab.shaping import Redistributed, WeightedSum, even_shares
+from rllab.policy.generation import generate
+from rllab.reward.judges.story_rewards import happy_words
+from rllab.reward.reward import pay
+from rllab.reward.shaping import Redistributed, WeightedSum, even_shares
 from rllab.widgets import RewardPanel
+from rllab.worlds.scoring import TIMINGS, contrasts, kind_of, read, response_from_ids, response_of
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
 TEXT = "is not happy"

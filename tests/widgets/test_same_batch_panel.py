@@ -3,8 +3,8 @@
 import pytest
 
 from rllab import World
-from rllab.algorithms import ALGORITHMS
-from rllab.comparison import same_batch
+from rllab.maths.algorithms import ALGORITHMS
+from rllab.trainer.comparison import same_batch
 from rllab.widgets import SameBatchPanel
 from rllab.widgets.same_batch import MEANINGS, QUANTITIES
 from tests.widgets.panels import numbers, sent, shown, words

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from rllab import Critic, LabError, Stepper, World
-from rllab.estimates import candidates, foreseen, what_if
-from rllab.lines import MOST, Lines
 from rllab.truth import exact
+from rllab.truth.estimates import candidates, foreseen, what_if
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
 from rllab.widgets.stepper.words import advantage_words
+from rllab.worlds.branches import MOST, Lines
 from tests.patience import SOON
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words

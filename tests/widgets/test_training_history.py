@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from rllab import LabError, Trainer, World
-from rllab.checkup import diagnose, summary
-from rllab.comparison import Shelf
-from rllab.comparison.shelf import MOST
+from rllab.trainer.comparison import Shelf
+from rllab.trainer.comparison.shelf import MOST
+from rllab.trainer.diagnostics import diagnose, summary
 from rllab.widgets import TrainingPanel
 from tests.patience import SOON
 from tests.widgets.panels import lines, sent, words

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from rllab import LabError, Scores, Sequences, Trainer, World
-from rllab.jobs import jobs
+from rllab.core.jobs import jobs
 from rllab.plots.curves import MOST_POINTS
 from rllab.plots.numbers import fixed
-from rllab.value import ZeroCritic
+from rllab.value.critic import ZeroCritic
 from rllab.widgets import TrainingPanel
 from rllab.widgets.training.words import ratio_finding, reading
 from tests.patience import SOON

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rllab import __main__ as command_line
-from rllab.errors import LabError, Stopped
-from rllab.paths import check_manifest
+from rllab.core.errors import LabError, Stopped
+from rllab.core.files import check_manifest
 from rllab.worlds import fetch as fetching
 from rllab.worlds import load_world
 from rllab.worlds.fetch import Task, fetch
@@ -168,11 +168,11 @@ def test_a_fetched_model_that_was_damaged_is_told_and_fetched_anew(shop: Path, f
 
 
 def test_hashes_are_read_once_and_again_when_a_file_changes(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rllab import paths
+    from rllab.core import files
 
     hashed: list[str] = []
-    real = paths.sha256
-    monkeypatch.setattr(paths, "sha256", lambda path: hashed.append(path.name) or real(path))
+    real = files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path.name) or real(path))
     check_once(fetched, rebuild="")
     count = len(hashed)
     check_once(fetched, rebuild="")
@@ -289,7 +289,7 @@ def test_nothing_but_fetch_reaches_for_a_network(saved: Path) -> None:
         "def refuse(*_, **__): raise SystemExit('a socket was opened')\n"
         "socket.socket.connect = refuse; socket.getaddrinfo = refuse\n"
         "from rllab.worlds import load_world\n"
-        "from rllab.generation import generate\n"
+        "from rllab.policy.generation import generate\n"
         "world = load_world(sys.argv[1], device='cpu')\n"
         "print(len(generate(world.policy, world.prompts[:2], max_new_tokens=3, seed=0)))"
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rllab.errors import LabError
-from rllab.evaluation import evaluate
-from rllab.generation import generate
-from rllab.trainer import Trainer
-from rllab.value import ZeroCritic
+from rllab.core.errors import LabError
+from rllab.policy.generation import generate
+from rllab.trainer.trainer import Trainer
+from rllab.value.critic import ZeroCritic
+from rllab.value.evaluation import evaluate
 from rllab.worlds import load_world
 from rllab.worlds.pretrained import model_folder
 
@@ -231,7 +231,7 @@ def test_a_name_without_a_model_gets_a_remedy(name: str, told: str, home: Path) 
 
 
 def test_a_fetched_hub_model_is_found_by_its_id(saved: Path, home: Path) -> None:
-    from rllab.paths import write_manifest
+    from rllab.core.files import write_manifest
 
     write_manifest(Path(shutil.copytree(saved, model_folder("somebody/model"))))
     assert load_world("somebody/model", device="cpu").name == "somebody/model"

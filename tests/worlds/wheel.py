@@ -9,7 +9,7 @@ import gguf
 import pytest
 import torch
 
-from rllab.paths import sha256
+from rllab.core.files import sha256
 from rllab.worlds import fetch
 from tests.worlds.tiny import BLOCKS, CHAT, VOCABULARY, tiny_config, tiny_model, tiny_tokenizer
 

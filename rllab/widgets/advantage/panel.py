@@ -6,8 +6,10 @@ import threading
 
 from torch import Tensor
 
-from rllab.errors import LabError, Stopped
-from rllab.estimates.group import (
+from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.plots.numbers import fixed, plain
+from rllab.truth.estimates.group import (
     Group,
     credit,
     learned_values,
@@ -15,9 +17,7 @@ from rllab.estimates.group import (
     sample_group,
     true_values,
 )
-from rllab.jobs import ProgressFunction
-from rllab.plots.numbers import fixed, plain
-from rllab.value import ZeroCritic
+from rllab.value.critic import ZeroCritic
 from rllab.widgets.advantage.parts import (
     Token,
     comparison,

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from rllab.clinic import CHECKS, Case, Sighting, Verdict, catalogue, draw_case
-from rllab.config import check_count
-from rllab.errors import LabError, Stopped
-from rllab.jobs import ProgressFunction
+from rllab.core.config import check_count
+from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.course.clinic import CHECKS, Case, Sighting, Verdict, catalogue, draw_case
 from rllab.widgets.clinic.parts import (
     SHEETS,
     TOKENS,

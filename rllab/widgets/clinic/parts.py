@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rllab.checkup import diagnose
-from rllab.clinic import Case
-from rllab.opened_update import token_columns
+from rllab.course.clinic import Case
 from rllab.plots.curves import Curve, training_curves
 from rllab.plots.numbers import fixed, plain
+from rllab.trainer.diagnostics import diagnose
+from rllab.trainer.update_trace import token_columns
 from rllab.widgets.engine.components import (
     Component,
     Option,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rllab.clinic import Case
-from rllab.clinic.cases import UPDATES
+from rllab.course.clinic import Case
+from rllab.course.clinic.cases import UPDATES
 from rllab.plots.numbers import counted
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.pace import about, is_large, seconds_left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.plots.numbers import MINUS
 
 

@@ -32,8 +32,8 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from rllab.errors import LabError
-from rllab.jobs import Job, Status, Work, jobs
+from rllab.core.errors import LabError
+from rllab.core.jobs import Job, Status, Work, jobs
 from rllab.widgets.engine.assets import script, styles
 from rllab.widgets.engine.cells import current_cell, registry
 from rllab.widgets.engine.components import Component, Span, badges, note, reading, row

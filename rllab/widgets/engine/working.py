@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rllab.jobs import Progress, Work
+from rllab.core.jobs import Progress, Work
 from rllab.widgets.engine.components import Component, Press, button, progress
 from rllab.widgets.engine.panel import Panel
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rllab.config import Timing
-from rllab.exercises.blame import BlameGame, good_text
-from rllab.notation import label
+from rllab.core.config import Timing
+from rllab.core.notation import label
+from rllab.course.exercises.blame import BlameGame, good_text
 from rllab.plots.numbers import fixed
-from rllab.reward import Reward
+from rllab.reward.reward import Reward
 from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import Component, Option, Span, button, radios, row
 from rllab.widgets.engine.marks import Chip, Column, chips, table, tint

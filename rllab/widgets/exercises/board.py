@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from rllab.errors import LabError
-from rllab.exercises.attempt import Attempt
-from rllab.exercises.play import Played, play
-from rllab.exercises.progress import Progress
-from rllab.exercises.records import Exercise
-from rllab.exercises.table import Table
-from rllab.jobs import ProgressFunction
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError
+from rllab.core.jobs import ProgressFunction
+from rllab.course.exercises.attempt import Attempt
+from rllab.course.exercises.play import Played, play
+from rllab.course.exercises.progress import Progress
+from rllab.course.exercises.records import Exercise
+from rllab.course.exercises.table import Table
+from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import Component, button, finding, group, note
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.exercises.parts import board_cards, controls, question, reading, remarks, status

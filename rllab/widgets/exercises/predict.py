@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from rllab.errors import LabError
-from rllab.exercises.prediction import Prediction
-from rllab.exercises.records import Verdict
-from rllab.jobs import ProgressFunction
+from rllab.core.errors import LabError
+from rllab.core.jobs import ProgressFunction
+from rllab.course.exercises.prediction import Prediction
+from rllab.course.exercises.records import Verdict
 from rllab.plots.picture import Picture
 from rllab.widgets.engine.answers import choices, prose
 from rllab.widgets.engine.components import Component, Option, Span, button, note, number, progress, row

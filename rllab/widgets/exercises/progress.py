@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rllab.exercises.library import exercises
-from rllab.exercises.progress import Overview, Progress, overview
+from rllab.course.exercises.library import exercises
+from rllab.course.exercises.progress import Overview, Progress, overview
 from rllab.widgets.engine.components import Component, Option, Span, button, row, select
 from rllab.widgets.engine.marks import Column, table
 from rllab.widgets.engine.panel import Panel, View

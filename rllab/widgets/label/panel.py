@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rllab.agreement import AgainstJudge
-from rllab.errors import LabError, Stopped
-from rllab.jobs import ProgressFunction
-from rllab.label_store import LabelStore, Verdict
-from rllab.labelling import Sitting
-from rllab.paths import home_dir
-from rllab.preferences import SimulatedJudge
+from rllab.core.errors import LabError, Stopped
+from rllab.core.files import home_dir
+from rllab.core.jobs import ProgressFunction
+from rllab.preferences.agreement import AgainstJudge
+from rllab.preferences.label_store import LabelStore, Verdict
+from rllab.preferences.labelling import Sitting
+from rllab.preferences.pairs import SimulatedJudge
 from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import (
     Component,

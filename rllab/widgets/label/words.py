@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rllab.agreement import AgainstJudge, Agreement
-from rllab.label_store import Imported
-from rllab.labelling import Report, Revealed, Sitting
 from rllab.plots.agreement import Point, accuracy_curve, calibration_curve
 from rllab.plots.numbers import counted, fixed
+from rllab.preferences.agreement import AgainstJudge, Agreement
+from rllab.preferences.label_store import Imported
+from rllab.preferences.labelling import Report, Revealed, Sitting
 from rllab.widgets.engine.components import Component, Span, bold, columns, group, heading, term
 from rllab.widgets.engine.marks import chart
 

@@ -6,12 +6,12 @@ import contextlib
 import threading
 from collections.abc import Sequence
 
-from rllab.algorithms import ALGORITHMS
-from rllab.errors import LabError, Stopped
-from rllab.jobs import ProgressFunction
-from rllab.microscope import Examination, examine
+from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.maths.algorithms import ALGORITHMS
 from rllab.plots.numbers import plain
-from rllab.trainer import Trainer
+from rllab.trainer.microscope import Examination, examine
+from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import (
     Component,
     Option,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rllab.microscope import Examination
 from rllab.plots.numbers import fixed
+from rllab.trainer.microscope import Examination
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.microscope.parts import Text, candidates, written
 

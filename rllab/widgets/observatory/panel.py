@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from rllab.config import check_count, check_number
-from rllab.errors import Stopped
-from rllab.jobs import ProgressFunction
-from rllab.observatory import BEST_OF_N, DPO, PPO, Curve, Observatory, first_hacked
+from rllab.core.config import check_count, check_number
+from rllab.core.errors import Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.course.figures.observatory import HEIGHT, compared, pressed
+from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Observatory, first_hacked
 from rllab.plots.numbers import plain
-from rllab.plots.observatory import HEIGHT, compared, pressed
 from rllab.widgets.engine.components import (
     Component,
     Option,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rllab.errors import LabError
-from rllab.observatory import BEST_OF_N, DPO, PPO, Curve, Form, Point, Sample, Steered, forms_of
+from rllab.core.errors import LabError
+from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Form, Point, Sample, Steered, forms_of
 from rllab.plots.curves import decimated
 from rllab.plots.numbers import fixed, plain, significant
 from rllab.widgets.engine.components import Span, bold

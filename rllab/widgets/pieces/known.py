@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rllab.errors import LabError
-from rllab.objective import Objective
+from rllab.core.errors import LabError
 from rllab.truth import Tree, exact
 from rllab.truth.enumeration import check_size, count_leaves
-from rllab.truth.prefixes import horizon_of
+from rllab.value.objective import Objective
 from rllab.worlds import World
+from rllab.worlds.prefixes import horizon_of
 
 AT_ONCE = 30_000  # leaves: read in about a second, so no Stop is needed
 KEPT = 6  # trees

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from rllab.generation import sequences_from_ids
-from rllab.records import Sequences, State
-from rllab.reward import payment_places
-from rllab.stepper import Stepper
+from rllab.core.records import Sequences, State
+from rllab.policy.generation import sequences_from_ids
+from rllab.reward.reward import payment_places
+from rllab.worlds.stepper import Stepper
 
 
 @dataclass(frozen=True)

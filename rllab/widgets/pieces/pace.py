@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rllab.jobs import ProgressFunction
+from rllab.core.jobs import ProgressFunction
 from rllab.plots.numbers import fixed
 from rllab.worlds import World
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from rllab.errors import LabError
-from rllab.estimates import WhatIf, what_if
-from rllab.jobs import ProgressFunction
+from rllab.core.errors import LabError
+from rllab.core.jobs import ProgressFunction
 from rllab.plots.numbers import MINUS, fixed
 from rllab.plots.value import two_histograms
-from rllab.stepper import Stepper
+from rllab.truth.estimates import WhatIf, what_if
 from rllab.widgets.engine.components import Component, Option, row, select
 from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.known import small_tree
 from rllab.widgets.pieces.pace import with_time_left
+from rllab.worlds.stepper import Stepper
 
 SHOWN = 50  # tokens to choose from
 MOST = 1024  # continuations

@@ -7,13 +7,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rllab.config import PrefixPay, Timing
-from rllab.errors import Stopped
-from rllab.generation import generate
-from rllab.jobs import ProgressFunction
+from rllab.core.config import PrefixPay, Timing
+from rllab.core.errors import Stopped
+from rllab.core.jobs import ProgressFunction
 from rllab.plots.numbers import counted, fixed
-from rllab.reward import Reward
-from rllab.scoring import Reading, contrasts, read, response_from_ids
+from rllab.policy.generation import generate
+from rllab.reward.reward import Reward
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -31,6 +30,7 @@ from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.widgets.reward.parts import parts_table, pictures, strip
 from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, token_words
 from rllab.worlds import World
+from rllab.worlds.scoring import Reading, contrasts, read, response_from_ids
 
 START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
 PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rllab.plots.numbers import fixed
 from rllab.plots.payments import Line, payment_bars, prefix_lines
-from rllab.scoring import Reading
 from rllab.widgets.engine.components import Component, Set, Span, columns, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint
 from rllab.widgets.reward.words import WHEN, Paid
+from rllab.worlds.scoring import Reading
 
 LEVEL = term("the level", "The whole score again at each payment: the sum then grows with their number.")
 CHANGE = term("the change", "The score now less the score at the last payment: the sum is the whole score.")

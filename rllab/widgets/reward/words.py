@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rllab.config import PrefixPay, Timing
+from rllab.core.config import PrefixPay, Timing
 from rllab.plots.numbers import fixed
-from rllab.scoring import Reading
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.backup import written
+from rllab.worlds.scoring import Reading
 
 Words = tuple[Span | str, ...]
 WHEN: dict[Timing, str] = {"prefix": "every token", "segment": "each sentence", "eos": "the end"}

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rllab.core.records import State
 from rllab.plots.numbers import fixed, probability
 from rllab.plots.steps import openness, promise, steps_of_v
 from rllab.plots.theme import Drawing
-from rllab.policy import Policy
-from rllab.records import State
+from rllab.policy.policy import Policy
 from rllab.widgets.engine.components import Span
 from rllab.widgets.engine.marks import Bar, Chip, tint
 from rllab.widgets.engine.text import visible

@@ -5,11 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from rllab.errors import LabError, nearest
-from rllab.jobs import ProgressFunction
-from rllab.lines import Lines
-from rllab.scoring import kind_of
-from rllab.stepper import Stepper
+from rllab.core.errors import LabError, nearest
+from rllab.core.jobs import ProgressFunction
 from rllab.widgets.engine.components import (
     BADGES,
     Component,
@@ -45,6 +42,9 @@ from rllab.widgets.stepper.words import (
 )
 from rllab.widgets.stepper.worth import UNKNOWN, Worth, is_known_exactly
 from rllab.worlds import World
+from rllab.worlds.branches import Lines
+from rllab.worlds.scoring import kind_of
+from rllab.worlds.stepper import Stepper
 
 LENSES = ("policy", "reward", "value", "advantage")
 STAGES = ("state", "action", "reward", "value", "advantage", "update")

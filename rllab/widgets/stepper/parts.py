@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rllab.plots.numbers import plain
-from rllab.policy import Policy
+from rllab.policy.policy import Policy
 from rllab.widgets.engine.components import Component, group, heading, note, term
 from rllab.widgets.engine.marks import bars, chart, chips
 from rllab.widgets.engine.text import visible

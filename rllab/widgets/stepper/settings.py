@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rllab.errors import LabError
+from rllab.core.errors import LabError
 from rllab.plots.numbers import plain
-from rllab.stepper import Stepper
 from rllab.widgets.engine.components import Component, fold, number, row
 from rllab.widgets.engine.fields import read_number, read_whole
+from rllab.worlds.stepper import Stepper
 
 SEEDS = 2**32
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rllab.estimates import Candidates
-from rllab.objective import Objective
+from rllab.core.records import State
 from rllab.plots.numbers import MINUS, fixed, plain, probability
 from rllab.plots.steps import Outlook
-from rllab.records import State
+from rllab.truth.estimates import Candidates
+from rllab.value.objective import Objective
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.engine.text import visible
 from rllab.widgets.pieces.backup import written

@@ -5,20 +5,20 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
-from rllab.estimates import Candidates, WhatIf, candidates, foreseen, of_tree
-from rllab.estimates.arithmetic import SURE, difference
-from rllab.jobs import ProgressFunction
-from rllab.objective import Estimate
+from rllab.core.jobs import ProgressFunction
 from rllab.plots.numbers import fixed
 from rllab.plots.steps import Outlook, Sampled
-from rllab.stepper import Stepper
-from rllab.value import ZeroCritic
+from rllab.truth.estimates import Candidates, WhatIf, candidates, foreseen, of_tree
+from rllab.truth.estimates.arithmetic import SURE, difference
+from rllab.value.critic import ZeroCritic
+from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import Span
 from rllab.widgets.pieces.backup import worth, written
 from rllab.widgets.pieces.known import is_small, small_tree
 from rllab.widgets.pieces.line import Line
 from rllab.widgets.pieces.pace import with_time_left
 from rllab.widgets.pieces.what_if import SEED, UNCHOSEN, Pair, compare
+from rllab.worlds.stepper import Stepper
 
 UNKNOWN = Outlook("", (), ())
 KEPT = 200  # states

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rllab.algorithms import ALGORITHMS
+from rllab.maths.algorithms import ALGORITHMS
 from rllab.plots.curves import Beside
 from rllab.plots.numbers import plain
 from rllab.widgets.engine.components import (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rllab.checkup import Finding, diagnose, summary
-from rllab.comparison import Band, Study
+from rllab.core.records import UpdateRecord
 from rllab.plots.curves import BANDS_HEIGHT, banded_curves
 from rllab.plots.numbers import counted, fixed
-from rllab.records import UpdateRecord
-from rllab.trainer import Trainer
-from rllab.value import ZeroCritic
+from rllab.trainer.comparison import Band, Study
+from rllab.trainer.diagnostics import Finding, diagnose, summary
+from rllab.trainer.trainer import Trainer
+from rllab.value.critic import ZeroCritic
 from rllab.widgets.engine.components import Component, bold, button, finding, fold, group, heading, note, number, row
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.training.run import RunPanel

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.comparison import Shelf, Study, study
-from rllab.errors import LabError, Stopped
-from rllab.jobs import ProgressFunction
-from rllab.trainer import Trainer
+from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import ProgressFunction
+from rllab.trainer.comparison import Shelf, Study, study
+from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.fields import read_number, read_whole
 from rllab.widgets.engine.panel import Panel
 from rllab.widgets.pieces.worlds import Worlds

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.config import Config
+from rllab.core.config import Config
 from rllab.plots.curves import Beside, Curve, training_curves
 from rllab.plots.numbers import fixed, plain
 from rllab.plots.theme import Drawing
-from rllab.trainer import Trainer
+from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import Span, bold
 
 Words = tuple[Span | str, ...]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from rllab.estimates import WhatIf, along
-from rllab.estimates.fan import Fan, fan
-from rllab.jobs import ProgressFunction
-from rllab.objective import Estimate
-from rllab.stepper import Stepper
+from rllab.core.jobs import ProgressFunction
 from rllab.truth import Tree
-from rllab.value import ZeroCritic
+from rllab.truth.estimates import WhatIf, along
+from rllab.truth.estimates.fan import Fan, fan
+from rllab.value.critic import ZeroCritic
+from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import (
     Component,
     button,
@@ -41,6 +40,7 @@ from rllab.widgets.pieces.worlds import Worlds, called
 from rllab.widgets.value.parts import fan_picture, response_strip, value_picture
 from rllab.widgets.value.words import Known, Words, badges_of, fan_words, value_words
 from rllab.worlds import World
+from rllab.worlds.stepper import Stepper
 
 
 @dataclass(frozen=True)

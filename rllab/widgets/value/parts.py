@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from rllab.estimates.fan import Fan
 from rllab.plots.value import MOST_LINES, Ways, fan_of, three_ways
-from rllab.stepper import Stepper
+from rllab.truth.estimates.fan import Fan
 from rllab.widgets.engine.components import Component, Set, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, chart, chips, tint
 from rllab.widgets.engine.text import visible
 from rllab.widgets.value.words import Known, change_words
+from rllab.worlds.stepper import Stepper
 
 
 def response_strip(stepper: Stepper, known: Known, selected: int, on_set: Set) -> Component:

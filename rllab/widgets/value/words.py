@@ -6,13 +6,13 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from rllab.estimates.fan import Fan
-from rllab.objective import Estimate
 from rllab.plots.numbers import fixed
-from rllab.stepper import Stepper
 from rllab.truth import Tree
+from rllab.truth.estimates.fan import Fan
+from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.backup import written
+from rllab.worlds.stepper import Stepper
 
 Words = tuple[Span | str, ...]
 

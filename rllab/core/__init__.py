@@ -1,0 +1,1 @@
+"""The ground: records, settings, errors, notation, files and background work."""

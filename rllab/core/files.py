@@ -1,0 +1,111 @@
+"""Where files live: what ships with the lab, and what belongs to the user."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rllab.core.errors import LabError
+
+
+def data_dir() -> Path:
+    """Return the folder of shipped data: `RLLAB_DATA`, or `data/` beside the package."""
+    chosen = os.environ.get("RLLAB_DATA")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "data"
+
+
+def home_dir() -> Path:
+    """Return the user's folder for downloads, runs and progress: `RLLAB_HOME`, or `~/.rllab`."""
+    chosen = os.environ.get("RLLAB_HOME")
+    return Path(chosen) if chosen else Path.home() / ".rllab"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a half.
+
+    The bytes go to a temporary file in the same folder, reach the disk, and then take the name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_manifest(folder: Path) -> None:
+    """Record the SHA-256 of every file of a model folder in its `manifest.json`."""
+    files = {
+        path.relative_to(folder).as_posix(): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+    write_atomically(folder / "manifest.json", json.dumps({"files": files}, indent=1) + "\n")
+
+
+def check_manifest(folder: Path, *, rebuild: str) -> None:
+    """Refuse a model folder whose files are missing or changed; `rebuild` is the remedy's command."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise LabError("model folder", str(folder), f"it has no manifest.json; make it again with `{rebuild}`")
+    try:
+        files: dict[str, str] = dict(json.loads(manifest.read_text("utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError("model manifest", str(manifest), f"it cannot be read; make it again with `{rebuild}`") from error
+    for path in _read_by_loaders(folder):
+        if path.relative_to(folder).as_posix() not in files:
+            remedy = f"it is none of the recorded files; take it away, or make the folder again with `{rebuild}`"
+            raise LabError("model file", str(path), remedy)
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise LabError("model file", str(path), f"it is missing; make it again with `{rebuild}`")
+        if sha256(path) != expected:
+            raise LabError(
+                "model file", str(path), f"its SHA-256 is not the recorded one; make it again with `{rebuild}`"
+            )
+
+
+def _read_by_loaders(folder: Path) -> list[Path]:
+    """Return the files that loading a model may read, listed in its manifest or not."""
+    found = [path for ending in ("*.json", "*.safetensors") for path in sorted(folder.rglob(ending))]
+    return [path for path in found if path.name != "manifest.json" and not path.name.startswith(".")]
+
+
+@contextlib.contextmanager
+def rebuilt(target: Path) -> Iterator[Path]:
+    """Give a new folder to build in; it takes the target's place at the end, with its manifest.
+
+    A recipe that is stopped or fails leaves the models of before as they were.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
+        fresh, old = Path(temporary) / "new", Path(temporary) / "old"
+        fresh.mkdir()
+        yield fresh
+        write_manifest(fresh)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,61 @@
+"""Name the symbols of the lab once, for plot labels, tables and the glossary on the screen.
+
+Code counts columns from 0 and the screen counts steps from 1: ``label`` alone adds the 1.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rllab.core.errors import LabError, nearest
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One symbol: how it is written, what it means, and its unit ("" for a plain number)."""
+
+    symbol: str
+    meaning: str
+    unit: str
+
+
+GLOSSARY: Final[dict[str, Symbol]] = {
+    "prompt": Symbol("x", "prompt", "tokens"),
+    "response": Symbol("y", "response, its end token included", "tokens"),
+    "step": Symbol("t", "step: the t-th token of the response", "tokens"),
+    "length": Symbol("T", "number of response tokens, the end token included", "tokens"),
+    "state": Symbol("sₜ = (x, y<ₜ)", "prompt and the tokens so far", "tokens"),
+    "action": Symbol("aₜ = yₜ", "the token that is written next", "token"),
+    "policy": Symbol("π(a|s)", "probability of each next token", ""),
+    "reference": Symbol("π_ref(a|s)", "the frozen policy that training started from", ""),
+    "old_policy": Symbol("π_old(a|s)", "the policy that wrote this batch", ""),
+    "temperature": Symbol("τ", "temperature: logits are divided by it", ""),
+    "logprob": Symbol("log π(aₜ|sₜ)", "log-probability of the written token", "nats"),
+    "ratio": Symbol("ρₜ", "π(aₜ|sₜ) / π_old(aₜ|sₜ)", ""),
+    "entropy": Symbol("H(sₜ)", "entropy of the next token", "nats"),
+    "kl": Symbol("KLₜ", "divergence from the reference at one token", "nats"),
+    "kl_coef": Symbol("β", "price of divergence", "reward per nat"),
+    "score": Symbol("R(x, y)", "score of the response", "reward"),
+    "reward": Symbol("rₜ", "reward for the action at step t", "reward"),
+    "return": Symbol("Gₜ", "sum of the rewards from step t on", "reward"),
+    "value": Symbol("V(sₜ)", "expected return from a state", "reward"),
+    "action_value": Symbol("Q(sₜ, a)", "expected return after writing a here", "reward"),
+    "advantage": Symbol("Aₜ = Q − V", "how much better an action is than the usual", "reward"),
+    "td_error": Symbol("δₜ", "rₜ + γV(sₜ₊₁) − V(sₜ)", "reward"),
+    "gamma": Symbol("γ", "discount of the next step", ""),
+    "lam": Symbol("λ", "how far GAE looks before it trusts the critic", ""),
+    "objective": Symbol("J(π)", "expected return of a whole response", "reward"),
+}
+
+
+def label(t: int) -> str:
+    """Write column t for the screen, where steps are counted from 1."""
+    return str(t + 1)
+
+
+def axis(name: str) -> str:
+    """Write an axis title: symbol, meaning and unit, such as ``V(sₜ): expected return … [reward]``."""
+    if name not in GLOSSARY:
+        raise LabError("symbol", name, f"the nearest known names are {nearest(name, GLOSSARY)}")
+    entry = GLOSSARY[name]
+    unit = f" [{entry.unit}]" if entry.unit else ""
+    return f"{entry.symbol}: {entry.meaning}{unit}"

@@ -1,0 +1,1 @@
+"""The course: exercises, experiments with their figures, the clinic, tabular RL, the observatory."""

@@ -1,0 +1,82 @@
+"""Pictures of the experiments of the family: the length bias (X11), DPO beside RL (X13), the cliff (X16)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rllab.course.experiments import x11, x13, x16
+from rllab.course.figures.experiments_training import length_bias
+from rllab.plots.line_chart import Axes, Line, line_chart
+from rllab.plots.numbers import fixed
+from rllab.plots.picture import Picture
+
+MUCH = 1.5  # a length that has grown by this factor has grown
+WINDOW = 20  # episodes that a smoothed return is the mean of
+NEAR = 0.02  # shares closer than this are the same
+FEW = 300  # pairs that the prediction asks about
+FLOOR = -150.0  # return: a few early episodes are far below, and would flatten what comes after
+RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "value"}
+
+
+def lengths(result: x11.Result) -> Picture:
+    """Draw the length bias; the outcome is who has become longer under GRPO's average, with batches of one group."""
+    runs = result.of(x11.GRPO, 1)
+    wrong, right = (statistics.fmean(getattr(run, side)[-1] for run in runs) for side in ("wrong", "right"))
+    return replace(length_bias(result), outcome=_who_grew(wrong, right))
+
+
+def _who_grew(wrong: float, right: float) -> str:
+    """Say which answers have become longer: the id of an option."""
+    grew = [name for name, end in (("wrong", wrong), ("right", right)) if end > MUCH * x11.START]
+    return {0: "none", 1: grew[0] if grew else "", 2: "both"}[len(grew)]
+
+
+def dpo_beside_rl(result: x13.Result) -> Picture:
+    """Draw how much of the gap to the optimum each arm closed, by the number of pairs."""
+    counts = sorted({one.pairs for one in result.outcomes})
+    styles = {x13.ARMS[0]: ("value", "solid"), x13.ARMS[1]: ("reward", "solid"), x13.ARMS[2]: ("policy", "dot")}
+    lines = [
+        Line(arm, counts, [result.closed(arm, pairs) for pairs in counts], role, dash, mode="lines+markers")
+        for arm, (role, dash) in styles.items()
+    ]
+    axes = Axes("pairs (logarithmic)", "share of the gap closed", log_x=True, ticks=counts)
+    asked = FEW if FEW in counts else counts[0]
+    few = {arm: result.closed(arm, asked) for arm in x13.ARMS}
+    free, held = few[x13.ARMS[1]], few[x13.ARMS[0]]
+    words = (
+        f"With {asked} pairs DPO closes {fixed(free)} of the gap as it is (below 0 is worse than the reference), "
+        f"{fixed(few[x13.ARMS[2]])} when it is held back, and reward model plus RL {fixed(held)}; with {counts[-1]:,} "
+        f"pairs they reach {fixed(result.closed(x13.ARMS[1], counts[-1]))} and "
+        f"{fixed(result.closed(x13.ARMS[0], counts[-1]))}."
+    )
+    return Picture(line_chart(lines, axes), words, "share of the gap closed by number of pairs", _winner(few))
+
+
+def _winner(closed: dict[str, float]) -> str:
+    """Say who is best with few pairs: the id of an option."""
+    reward, free, held = (closed[arm] for arm in x13.ARMS)
+    if free > max(reward, held) + NEAR:
+        return "dpo"
+    return "held" if abs(reward - held) <= NEAR else "reward"
+
+
+def cliff(result: x16.Result) -> Picture:
+    """Draw what each rule earns while it learns and explores, and say what its greedy path is worth."""
+    lines, said, online = [], [], {}
+    for arm in result.arms:
+        smooth = _smoothed(arm.curve)
+        episodes = list(range(WINDOW, WINDOW + len(smooth)))
+        lines.append(Line(arm.rule, episodes, [max(one, FLOOR) for one in smooth], RULE_ROLES[arm.rule]))
+        online[arm.rule] = statistics.fmean(arm.online)
+        greedy = statistics.median(arm.greedy)
+        said.append(f"{arm.rule} earns {fixed(online[arm.rule], 1)} while learning, {fixed(greedy, 0)} when greedy")
+    said.append(f"what is below {fixed(FLOOR, 0)} at the start is drawn there")
+    axes = Axes("episode", f"return, mean of {WINDOW} episodes")
+    best = "sarsa" if online["SARSA"] > online["Q-learning"] else "q"
+    return Picture(line_chart(lines, axes), "; ".join(said) + ".", "return of each rule while it learns", best)
+
+
+def _smoothed(curve: Sequence[float]) -> list[float]:
+    return [statistics.fmean(curve[at - WINDOW : at]) for at in range(WINDOW, len(curve) + 1)]

@@ -1,0 +1,174 @@
+"""The algorithms as values: which settings each reads, how it makes advantages, how it weighs log-probs.
+
+Nothing elsewhere asks for an algorithm's name. A new one is a new value in ALGORITHMS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rllab.core.config import Config
+from rllab.core.errors import LabError, nearest
+from rllab.core.records import Rollout
+from rllab.maths.advantages import group_relative, leave_one_out
+from rllab.maths.losses import clipped_surrogate_loss, course_clipped_loss, policy_gradient_loss
+from rllab.maths.masking import masked_sum
+from rllab.maths.returns import discounted_returns, gae
+
+AdvantageRule = Callable[[Rollout, Tensor, Config], tuple[Tensor, Tensor]]  # rewards -> advantages, returns
+PolicyLoss = Callable[[Tensor, Rollout, Tensor, Tensor, Config], Tensor]  # logprobs, weights, mask -> (B, T)
+
+CRITIC = frozenset({"gamma", "lam", "value_clip_eps", "vf_coef", "critic_lr"})
+CLIP = frozenset({"clip_mode", "clip_eps", "clip_eps_high"})
+COMMON = frozenset(vars(Config())) - CRITIC - CLIP - {"whiten", "scale_by_std"}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One way to turn rewards into an update of the policy."""
+
+    name: str
+    title: str
+    idea: str  # one sentence for the screen
+    fields: frozenset[str]  # the settings that it reads
+    uses_critic: bool
+    advantages: AdvantageRule
+    policy_loss: PolicyLoss
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    per_response: bool = False  # one advantage for the whole response, from the sum of what it was paid
+
+    def check(self, config: Config, base: Config) -> None:
+        """Refuse a setting that this algorithm would silently ignore."""
+        for name in vars(base):
+            if name not in self.fields and getattr(config, name) != getattr(base, name):
+                remedy = f"{self.title} does not read it; leave it at {getattr(base, name)}"
+                raise LabError(name, getattr(config, name), remedy)
+        if self.per_response and config.prefix_pay == "increment" and config.timing != base.timing:
+            remedy = f"{self.title} looks at a response's sum, the same under every timing; leave it at {base.timing}"
+            raise LabError("timing", config.timing, f"{remedy}, or set prefix_pay to level")
+        if config.truncation == "bootstrap" and not self.uses_critic:
+            remedy = f"{self.title} has no critic whose value could go on; choose terminate or mask"
+            raise LabError("truncation", config.truncation, remedy)
+
+
+def returns_as_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Take the reward still to come as the advantage: no baseline but what whitening subtracts."""
+    returns = discounted_returns(rewards, rollout.response_mask, gamma=config.gamma)
+    return returns, returns
+
+
+def critic_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Compare with the critic by generalized advantage estimation."""
+    bootstrap = rollout.bootstrap if config.truncation == "bootstrap" else torch.zeros_like(rollout.bootstrap)
+    return gae(rewards, rollout.values, rollout.response_mask, gamma=config.gamma, lam=config.lam, bootstrap=bootstrap)
+
+
+def leave_one_out_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Compare each response with the others to the same prompt; every token gets the same advantage."""
+    del config  # has no setting for it
+    total = masked_sum(rewards, rollout.response_mask, dim=1)  # (B,)
+    return _to_tokens(leave_one_out(total, rollout.group), rollout), _to_tokens(total, rollout)
+
+
+def group_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
+    """Compare each response with the mean of its group, in units of the group's spread where asked."""
+    total = masked_sum(rewards, rollout.response_mask, dim=1)  # (B,)
+    relative = group_relative(total, rollout.group, scale=config.scale_by_std)
+    return _to_tokens(relative, rollout), _to_tokens(total, rollout)
+
+
+def plain_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tensor, config: Config) -> Tensor:
+    """Weigh log-probs by advantages, (B, T)."""
+    del rollout, config  # the plain loss looks at neither
+    return policy_gradient_loss(logprobs, weights, mask)
+
+
+def clipped_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tensor, config: Config) -> Tensor:
+    """Weigh ratios by advantages and stop at the clip, in the form that `clip_mode` names, (B, T)."""
+    form = CLIP_FORMS[config.clip_mode]
+    high = config.clip_eps_high
+    return form(logprobs, rollout.logprobs, weights, mask, clip_eps=config.clip_eps, clip_eps_high=high)
+
+
+def named(name: str) -> Algorithm:
+    """Return the algorithm of that name."""
+    if name not in ALGORITHMS:
+        raise LabError("algorithm", name, f"there is no such algorithm; did you mean {nearest(name, ALGORITHMS)}?")
+    return ALGORITHMS[name]
+
+
+def _to_tokens(per_row: Tensor, rollout: Rollout) -> Tensor:
+    """Give every response token the number of its row, (B, T)."""
+    return torch.where(rollout.response_mask, per_row[:, None], 0.0)
+
+
+CLIP_FORMS = {"ppo": clipped_surrogate_loss, "course": course_clipped_loss}
+
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm(
+            name="reinforce",
+            title="REINFORCE",
+            idea="raise the log-prob of what was followed by more reward than usual",
+            fields=COMMON | {"gamma", "whiten"},
+            uses_critic=False,
+            advantages=returns_as_advantages,
+            policy_loss=plain_loss,
+            defaults={"epochs": 1},
+        ),
+        Algorithm(
+            name="a2c",
+            title="A2C",
+            idea="a critic says what was to be expected; only the surprise moves the policy",
+            fields=COMMON | CRITIC | {"whiten"},
+            uses_critic=True,
+            advantages=critic_advantages,
+            policy_loss=plain_loss,
+            defaults={"epochs": 1},
+        ),
+        Algorithm(
+            name="ppo",
+            title="PPO",
+            idea="use each batch several times, but stop where the policy has moved far enough",
+            fields=COMMON | CRITIC | CLIP | {"whiten"},
+            uses_critic=True,
+            advantages=critic_advantages,
+            policy_loss=clipped_loss,
+        ),
+        Algorithm(
+            name="rloo",
+            title="RLOO",
+            idea="the other answers to the same prompt are the baseline",
+            fields=COMMON | {"whiten"},
+            uses_critic=False,
+            advantages=leave_one_out_advantages,
+            per_response=True,
+            policy_loss=plain_loss,
+            defaults={"epochs": 1, "samples_per_prompt": 4, "whiten": False},
+        ),
+        Algorithm(
+            name="grpo",
+            title="GRPO",
+            idea="each answer is compared with its group, in units of the group's spread",
+            fields=COMMON | CLIP | {"scale_by_std"},
+            uses_critic=False,
+            advantages=group_advantages,
+            per_response=True,
+            policy_loss=clipped_loss,
+            defaults={
+                "epochs": 1,
+                "samples_per_prompt": 8,
+                "whiten": False,
+                "kl_place": "loss",
+                "kl_estimator": "k3",
+                "reducer": "seq-mean-token-mean",
+            },
+        ),
+    )
+}

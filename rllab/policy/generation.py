@@ -1,0 +1,273 @@
+"""Writing text token by token: the cached decoder, the choice of a token, and the batch call over both."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from rllab.core.config import check_count, check_number
+from rllab.core.errors import LabError, Stopped
+from rllab.core.records import Sequences
+from rllab.maths.masking import until_end
+from rllab.maths.sampling import draw, exponential_noise
+from rllab.policy.forward import next_logits
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
+    from rllab.policy.policy import Policy
+
+Progress = Callable[[int, int, str], None]
+Network = Callable[[Tensor, Tensor, "DynamicCache"], Tensor]  # columns (B, L), mask so far, cache -> (B, ...)
+
+PASS_WORK = 15 * 10**9  # parameters x tokens of one pass over prompts: about half a second on one core
+
+
+class Decoder:
+    """A network reading rows of tokens one column at a time, with its key-value cache.
+
+    `logits` (B, A) are those of the next token, unscaled; of a network that says one number instead, `output`
+    (B,) is that number. Columns can be taken back, because the cache is cut to any earlier length, and rows
+    can be dropped or doubled, because what rows share is then read once.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        prompts: Sequence[Sequence[int]],
+        *,
+        network: Network | None = None,
+        gradient: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Read the prompts, padded on the left to one width; `network` is the policy's model by default."""
+        from transformers import DynamicCache
+
+        self.policy = policy
+        self.version = policy.version
+        self.prompt_width = max(len(prompt) for prompt in prompts)
+        self.tokens, mask = pad_left(prompts, width=self.prompt_width, pad=policy.pad_id)
+        self.tokens, self.attention_mask = self.tokens.to(policy.device), mask.to(policy.device)
+        self._network = partial(next_logits, policy.model) if network is None else network
+        self._gradient = gradient
+        self._cache = DynamicCache()
+        columns = max(1, PASS_WORK // (policy.model.num_parameters() * len(prompts)))  # so that Stop need not wait
+        for start in range(0, self.prompt_width, columns):
+            if stop is not None and stop.is_set():
+                raise Stopped
+            end = min(start + columns, self.prompt_width)
+            self._read(self.tokens[:, start:end], self.attention_mask[:, :end])
+        self.length = 0  # response tokens read
+
+    @property
+    def logits(self) -> Tensor:
+        """Return the unscaled logits of the next token, (B, A)."""
+        return self.output
+
+    def push(self, column: Tensor) -> None:
+        """Read one more token per row, (B,)."""
+        self.tokens = torch.cat([self.tokens, column[:, None]], dim=1)
+        real = torch.ones_like(self.attention_mask[:, :1])
+        self.attention_mask = torch.cat([self.attention_mask, real], dim=1)
+        self._read(column[:, None], self.attention_mask)
+        self.length += 1
+
+    def crop(self, length: int, logits: Tensor) -> None:
+        """Go back to the state after `length` response tokens, whose logits were seen before."""
+        width, removed = self.prompt_width + length, self.length - length
+        if removed:
+            self._cache.crop(-removed)
+        self.tokens, self.attention_mask = self.tokens[:, :width], self.attention_mask[:, :width]
+        self.output, self.length = logits, length
+
+    def take(self, rows: Tensor) -> Decoder:
+        """Return a decoder of these rows, in this order; a row may be left out or come several times."""
+        twin = self.fork()
+        twin._cache.batch_select_indices(rows)
+        twin.tokens, twin.attention_mask = self.tokens[rows], self.attention_mask[rows]
+        twin.output = self.output[rows]
+        return twin
+
+    def fork(self) -> Decoder:
+        """Return a decoder that goes its own way from here; what was read is not read again.
+
+        The two share memory: a cache replaces its tensors when it grows or is cut, and never writes into them.
+        """
+        twin = copy.copy(self)
+        twin._cache = copy.copy(self._cache)
+        twin._cache.layers = [copy.copy(layer) for layer in self._cache.layers]
+        return twin
+
+    def _read(self, columns: Tensor, mask: Tensor) -> None:
+        """Run the network over new columns, (B, L), under the mask of all columns so far."""
+        with torch.set_grad_enabled(self._gradient), self.policy.lock:
+            self.output = self._network(columns, mask, self._cache)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column of tokens as it was written."""
+
+    t: int
+    tokens: Tensor  # (B,); padding in rows that had ended before
+    active: Tensor  # (B,) bool: the row had not ended before
+
+
+def write(
+    decoder: Decoder,
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    stop: threading.Event | None = None,
+) -> Iterator[Column]:
+    """Sample column after column until every row has ended or the limit is reached."""
+    policy = decoder.policy
+    active = torch.ones(len(decoder.tokens), dtype=torch.bool, device=policy.device)
+    for t in range(max_new_tokens):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        probs = torch.softmax(decoder.logits / temperature, dim=-1)
+        chosen = draw(probs, exponential_noise(probs.shape, generator=generator, like=probs))
+        yield Column(t, torch.where(active, chosen, policy.pad_id), active)
+        active = active & (chosen != policy.eos_id)
+        if t + 1 == max_new_tokens or not bool(active.any()):
+            return
+        decoder.push(chosen)
+
+
+def generate(
+    policy: Policy,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    samples_per_prompt: int = 1,
+    seed: int | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> Sequences:
+    """Write `samples_per_prompt` responses to each prompt, rows of one prompt side by side.
+
+    Sampling is from the temperature-scaled softmax without filters: training scores the same distribution.
+    The same seed gives the same text on any device; without one the text is new each time.
+    """
+    check_sampling(temperature=temperature, max_new_tokens=max_new_tokens, samples_per_prompt=samples_per_prompt)
+    if not prompts:
+        raise LabError("prompts", prompts, "give at least one prompt")
+    read = {prompt: policy.encode(prompt) for prompt in dict.fromkeys(prompts)}  # a batch repeats its few prompts
+    encoded = [read[prompt] for prompt in prompts]
+    check_room(policy, list(read.values()), max_new_tokens=max_new_tokens)
+    generator = torch.Generator()
+    generator.seed() if seed is None else generator.manual_seed(seed)
+    decoder = _reader(policy, encoded, samples_per_prompt=samples_per_prompt, stop=stop)
+    columns = []
+    for column in write(
+        decoder, max_new_tokens=max_new_tokens, temperature=temperature, generator=generator, stop=stop
+    ):
+        columns.append(column)
+        if progress is not None:
+            progress(column.t + 1, max_new_tokens, "tokens")
+    repeated = [number for number in range(len(prompts)) for _ in range(samples_per_prompt)]
+    return sequences_from_ids(
+        policy,
+        [prompts[number] for number in repeated],
+        _response_ids(columns),
+        encoded=[encoded[number] for number in repeated],
+        group=repeated,
+    )
+
+
+def _reader(
+    policy: Policy, prompts: Sequence[Sequence[int]], *, samples_per_prompt: int, stop: threading.Event | None
+) -> Decoder:
+    """Read each prompt once, and give it a row for every response that it gets."""
+    decoder = Decoder(policy, prompts, stop=stop)
+    if samples_per_prompt == 1:
+        return decoder
+    return decoder.take(torch.arange(len(prompts), device=policy.device).repeat_interleave(samples_per_prompt))
+
+
+def _response_ids(columns: Sequence[Column]) -> list[list[int]]:
+    """Return the tokens of each row up to and with its end."""
+    active = torch.stack([column.active for column in columns], dim=1)  # (B, T)
+    tokens = torch.stack([column.tokens for column in columns], dim=1)
+    return [row[mask].tolist() for row, mask in zip(tokens, active, strict=True)]
+
+
+def sequences_from_ids(
+    policy: Policy,
+    prompts: Sequence[str],
+    responses: Sequence[Sequence[int]],
+    *,
+    encoded: Sequence[Sequence[int]] | None = None,
+    group: Sequence[int] | None = None,
+    sampled: Sequence[Sequence[bool]] | None = None,
+) -> Sequences:
+    """Lay out prompts and response ids as one padded batch; a row has ended if its last id is the end token.
+
+    Masks come from lengths, so the end token may serve as padding as well. `sampled` marks forced tokens
+    by False; `group` numbers the prompts, by default each distinct prompt once.
+    """
+    ids = [policy.encode(prompt) for prompt in prompts] if encoded is None else encoded
+    left, left_mask = pad_left(ids, width=max(len(row) for row in ids), pad=policy.pad_id)
+    right, response_mask = pad_right(responses, pad=policy.pad_id)
+    action_mask = response_mask
+    if sampled is not None:
+        action_mask = response_mask & pad_right([[int(one) for one in row] for row in sampled], pad=0)[0].bool()
+    order = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    numbers = [order[prompt] for prompt in prompts] if group is None else list(group)
+    return Sequences(
+        tokens=torch.cat([left, right], dim=1).to(policy.device),
+        attention_mask=torch.cat([left_mask, response_mask], dim=1).to(policy.device),
+        prompt_width=left.shape[1],
+        response_mask=response_mask.to(policy.device),
+        action_mask=action_mask.to(policy.device),
+        segment=policy.segments(right).to(policy.device),
+        ended=torch.tensor([bool(row) and row[-1] == policy.eos_id for row in responses], device=policy.device),
+        group=torch.tensor(numbers, device=policy.device),
+        prompts=tuple(prompts),
+        responses=tuple(policy.decode(row) for row in responses),
+    )
+
+
+def pad_left(rows: Sequence[Sequence[int]], *, width: int, pad: int) -> tuple[Tensor, Tensor]:
+    """Return rows of ids as one tensor with padding before them, and the mask of real tokens."""
+    tokens = torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[False] * (width - len(row)) + [True] * len(row) for row in rows])
+    return tokens, mask
+
+
+def pad_right(rows: Sequence[Sequence[int]], *, pad: int) -> tuple[Tensor, Tensor]:
+    """Return rows of ids as one tensor with padding after them, and the mask of real tokens."""
+    width = max(len(row) for row in rows)
+    tokens = torch.tensor([list(row) + [pad] * (width - len(row)) for row in rows], dtype=torch.long)
+    return tokens.reshape(len(rows), width), until_end(torch.tensor([len(row) for row in rows]), width=width)
+
+
+def check_sampling(*, temperature: float, max_new_tokens: int, samples_per_prompt: int) -> None:
+    """Refuse sampling settings that have no meaning."""
+    if temperature == 0:
+        remedy = "give a number above 0; for the likeliest token each time use top-k 1 in the stepper"
+        raise LabError("temperature", temperature, remedy)
+    check_number("temperature", temperature, open_low=True)
+    check_count("max_new_tokens", max_new_tokens)
+    check_count("samples_per_prompt", samples_per_prompt)
+
+
+def check_room(policy: Policy, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> None:
+    """Refuse prompts whose response would not fit into the model's context."""
+    longest = max(len(prompt) for prompt in prompts)
+    if longest + max_new_tokens > policy.context:
+        room = policy.context - longest
+        remedy = (
+            f"a prompt has {longest} tokens and the model reads {policy.context}; ask for at most {room} or shorten it"
+        )
+        raise LabError("max_new_tokens", max_new_tokens, remedy)

@@ -1,0 +1,262 @@
+"""The policy: a causal language model, its tokenizer, and the one door from text to tokens and back."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from rllab.core.config import is_text
+from rllab.core.errors import LabError, nearest
+from rllab.policy.forward import action_logits, copy_sharing_frozen, without_dropout
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from rllab.core.config import Trainable
+    from rllab.core.records import Sequences
+    from rllab.policy.forward import Trunk
+
+SENTENCE_ENDS = (".", "!", "?")
+BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
+
+
+class Policy:
+    """pi(a | s): the next-token distribution of a language model.
+
+    `version` counts the changes of the weights. `weights` is a token that two policies share exactly as long
+    as their weights are the same, so nobody has to compare tensors to know. Whoever changes or reads weights
+    while a run may be under way holds `lock`.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, trunk: Trunk | None = None
+    ) -> None:
+        self.model = without_dropout(model)
+        self.trunk = trunk  # blocks that are run once for all networks that share them
+        self.tokenizer = tokenizer
+        self.version = 0
+        self.weights = object()
+        self.lock = threading.RLock()
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device that the model computes on."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the number type of the model's weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @property
+    def eos_id(self) -> int:
+        """Return the id of the token that ends a response."""
+        eos: int = self.tokenizer.eos_token_id
+        return eos
+
+    @property
+    def pad_id(self) -> int:
+        """Return the id that fills empty columns; masks come from lengths, so it may equal any other id."""
+        pad = self.tokenizer.pad_token_id
+        return self.eos_id if pad is None else int(pad)
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the number of actions A."""
+        return int(self.model.config.vocab_size)
+
+    @property
+    def context(self) -> int:
+        """Return the largest number of prompt and response tokens together."""
+        config = self.model.config
+        if hasattr(config, "horizon"):
+            return max(len(prompt) for prompt in config.prompts) + int(config.horizon)
+        return int(getattr(config, "max_position_embeddings", self.tokenizer.model_max_length))
+
+    @cached_property
+    def is_word_level(self) -> bool:
+        """Tell whether tokens are whole words of a closed vocabulary."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        return backend is not None and type(backend.model).__name__ == "WordLevel"
+
+    def encode(self, prompt: str) -> list[int]:
+        """Turn a prompt into token ids, in the model's chat form if it has one."""
+        if not is_text(prompt) or not prompt.strip():
+            raise LabError("prompt", prompt, "write at least one word")
+        if self.is_word_level:
+            self._check_words(prompt, field="prompt")
+        if self.tokenizer.chat_template:
+            chat = [{"role": "user", "content": prompt}]
+            made: Any = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        else:
+            # with the start token where the model has learned one; text that spells a special token stays text
+            made = self.tokenizer.encode(prompt, split_special_tokens=True)
+            made = made[:-1] if made[-1:] == [self.eos_id] else made
+        ids = [int(token) for token in made]
+        self._check_rows(prompt, ids)
+        if len(ids) >= self.context:
+            remedy = f"it has {len(ids)} tokens and the model reads at most {self.context}; shorten it"
+            raise LabError("prompt", prompt, remedy)
+        return ids
+
+    def encode_response(self, text: str) -> list[int]:
+        """Turn a whole response into token ids, the end token included."""
+        if self.is_word_level:
+            self._check_words(text, field="response")
+        made = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return [int(token) for token in made] + [self.eos_id]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Turn token ids into text, special tokens left out."""
+        if self._words is not None:
+            return " ".join(filter(None, [self._words[token] for token in ids]))
+        text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def token_text(self, token_id: int) -> str:
+        """Return how one token reads: its text, its name where it is special, its bytes where it is a part.
+
+        A character of UTF-8 may need several tokens; the bytes of a part are written as Python writes them.
+        """
+        name = self.tokenizer.convert_ids_to_tokens(token_id)
+        if token_id in self.tokenizer.all_special_ids or name is None:
+            return str(name or f"<{token_id}>")  # a vocabulary may be padded with ids that no token has
+        text = str(self.tokenizer.decode([token_id], clean_up_tokenization_spaces=False))
+        letters = _byte_letters()
+        if BROKEN in text and set(name) <= set(letters):
+            text = bytes(letters[letter] for letter in name).decode("utf-8", "backslashreplace")
+        return text
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """Return what each token adds to the text: joined they are the decoded whole.
+
+        Tokens that leave a character open add nothing; the one that closes it adds the character.
+        """
+        whole, ends = self.decode(ids), [0]
+        for count in range(1, len(ids) + 1):
+            text = self.decode(ids[:count])
+            settled = whole.startswith(text) and not text.endswith(BROKEN)
+            ends.append(max(ends[-1], len(text)) if settled else ends[-1])
+        ends[-1] = len(whole)
+        return [whole[start:end] for start, end in itertools.pairwise(ends)]
+
+    def segments(self, response_tokens: Tensor) -> Tensor:
+        """Number the sentences: a token belongs to the sentence that it ends or continues, (B, T)."""
+        occur = torch.bincount(response_tokens.flatten(), minlength=self.vocabulary).nonzero()[:, 0].tolist()
+        enders = [token for token in occur if self._ends_sentence(token)]
+        if not enders:
+            return torch.zeros_like(response_tokens)
+        ends = torch.isin(response_tokens, torch.tensor(enders, device=response_tokens.device))
+        before = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)
+        return before.long().cumsum(dim=1)
+
+    def logits(self, sequences: Sequences, *, temperature: float) -> Tensor:
+        """Return the temperature-scaled logits that chose each response token, (B, T, A)."""
+        return action_logits(self.model, sequences, trunk=self.trunk) / temperature
+
+    def changed(self) -> None:
+        """Note that the weights are no longer what they were."""
+        self.version += 1
+        self.weights = object()
+
+    def copy(self) -> Policy:
+        """Return a policy of its own with the same weights."""
+        with self.lock:
+            twin = Policy(copy_sharing_frozen(self.model), self.tokenizer, trunk=self.trunk)
+            twin.version, twin.weights = self.version, self.weights
+        return twin
+
+    @cached_property
+    def _words(self) -> list[str] | None:
+        """Return how each whole word reads, nothing for special tokens; None where text is more than joined words.
+
+        The tokenizer itself says the same, but takes ten times as long, and judges read thousands of texts.
+        """
+        if not self.is_word_level or self.tokenizer.backend_tokenizer.decoder is not None:
+            return None
+        special, ids = set(self.tokenizer.all_special_ids), range(max(len(self.tokenizer), self.vocabulary))
+        return ["" if token in special else str(self.tokenizer.convert_ids_to_tokens(token) or "") for token in ids]
+
+    def _ends_sentence(self, token_id: int) -> bool:
+        """Tell of a token whether it closes a sentence."""
+        return self.token_text(token_id).rstrip().endswith(SENTENCE_ENDS)
+
+    def _check_rows(self, prompt: str, ids: list[int]) -> None:
+        """Refuse a prompt that a table has no rows for."""
+        rows = getattr(self.model.config, "prompts", None)
+        if rows is not None and ids not in [list(row) for row in rows]:
+            known = ", ".join(repr(self.decode(row)) for row in rows)
+            raise LabError("prompt", prompt, f"this policy is a table with rows for {known} alone; choose one of them")
+
+    def _check_words(self, text: str, *, field: str) -> None:
+        """Refuse words that a closed vocabulary does not have, and name its nearest ones."""
+        known: dict[str, int] = self.tokenizer.get_vocab()
+        special = set(self.tokenizer.all_special_tokens)
+        for word, _ in self.tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
+            if word not in known or word in special:
+                close = nearest(word, set(known) - special)
+                raise LabError(field, text, f"this world has no word {word!r}; near it are {close}")
+
+
+def choose_trainable(model: PreTrainedModel, choice: Trainable) -> list[nn.Parameter]:
+    """Freeze all of a model but a chosen part, and return the parameters of that part.
+
+    `last-blocks` is the last quarter of the transformer's blocks with the final norm. What was
+    frozen may share its memory with other models, so it gets memory of its own before it is trained.
+    """
+    wanted = PARTS[choice](model)
+    if not wanted:
+        raise LabError("trainable", choice, "this model has no such part; choose all")
+    chosen = {id(parameter) for parameter in wanted}
+    for parameter in model.parameters():
+        if id(parameter) in chosen and not parameter.requires_grad:
+            parameter.data = parameter.data.clone()
+        parameter.requires_grad_(id(parameter) in chosen)
+    return wanted
+
+
+def last_blocks(blocks: int) -> int:
+    """Return how many of so many blocks are the last ones: a quarter, at least one."""
+    return max(1, blocks // 4)
+
+
+@cache
+def _byte_letters() -> dict[str, int]:
+    """Return the letters that byte-level vocabularies write for the 256 bytes (GPT-2's table)."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+def _biases(model: PreTrainedModel) -> list[nn.Parameter]:
+    return [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
+
+
+def _head(model: PreTrainedModel) -> list[nn.Parameter]:
+    head = model.get_output_embeddings()
+    return [] if head is None else list(head.parameters())
+
+
+def _last_blocks(model: PreTrainedModel) -> list[nn.Parameter]:
+    stacks = [module for module in model.base_model.children() if isinstance(module, nn.ModuleList)]
+    norms = [module for name, module in model.base_model.named_children() if "norm" in name or name.startswith("ln_f")]
+    if not stacks:
+        return []
+    blocks = max(stacks, key=len)
+    chosen: list[Any] = list(blocks)[-last_blocks(len(blocks)) :] + norms
+    return [parameter for module in chosen for parameter in module.parameters()]
+
+
+def _all(model: PreTrainedModel) -> list[nn.Parameter]:
+    return list(model.parameters())
+
+
+PARTS = {"biases": _biases, "head": _head, "last-blocks": _last_blocks, "all": _all}

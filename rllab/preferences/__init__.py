@@ -1,0 +1,1 @@
+"""Pairs of responses: written, labelled, and learned from."""

@@ -1,0 +1,192 @@
+"""Rewards: what a text is worth, in total and by named parts, and when it is paid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from rllab.core.config import PrefixPay, Timing
+from rllab.core.errors import LabError
+from rllab.core.records import Scores, Sequences
+from rllab.maths.masking import last_index
+from rllab.policy.forward import without_dropout
+from rllab.policy.sharing import shared_state_scalars
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Judge(Protocol):
+    """A function from text to named parts; it has to answer for any text, finished or not."""
+
+    def __call__(self, prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
+        """Judge the response so far, special tokens left out; `ended` tells whether it has closed."""
+        ...
+
+
+class Reward(Protocol):
+    """What the lab asks of a reward. Rollouts, pairs, exact leaves and imported logs all come as Sequences."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that panels show."""
+        ...
+
+    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+        """Score each row: total, parts and what is paid at each token."""
+        ...
+
+    def prefix_scores(self, sequences: Sequences) -> Tensor:
+        """Score the text up to and with each token, (B, T); 0 on padding."""
+        ...
+
+
+def pay(prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_pay: PrefixPay = "increment") -> Tensor:
+    """Turn scores of prefixes into what is paid at each token, (B, T).
+
+    With increments, r_t = phi_t - phi_u, where u is the place of the payment before (phi = 0 before the
+    first): whatever the timing, a row sums to the score of the whole text. `level` pays phi_t itself at
+    every place of payment, the form of the course: its sum grows with the number of payments.
+    """
+    mask = sequences.response_mask
+    paid = payment_places(sequences, timing=timing)
+    if prefix_pay == "level" or timing == "eos":  # a single payment has none before it
+        return torch.where(paid, prefix_scores, 0.0)
+    columns = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    last_paid = torch.where(paid, columns, -1).cummax(dim=1).values
+    before = torch.cat([torch.full_like(last_paid[:, :1], -1), last_paid[:, :-1]], dim=1)  # (B, T)
+    earlier = torch.where(before >= 0, prefix_scores.gather(1, before.clamp(min=0)), 0.0)
+    return torch.where(paid, prefix_scores - earlier, 0.0)
+
+
+def payment_places(sequences: Sequences, *, timing: Timing) -> Tensor:
+    """Mark the tokens at which something is paid, (B, T): all, the last of each sentence, or the last."""
+    mask = sequences.response_mask
+    columns = torch.arange(mask.shape[1], device=mask.device)
+    last = columns == last_index(mask)[:, None]
+    if timing == "eos":
+        return last
+    if timing == "prefix":
+        return mask
+    next_segment = torch.cat([sequences.segment[:, 1:], sequences.segment[:, -1:]], dim=1)
+    return mask & (last | (next_segment != sequences.segment))
+
+
+@dataclass(frozen=True)
+class TextReward:
+    """A reward that is a function of text: a judge names parts, the total is their weighted sum.
+
+    The judge reads the prompt, the response so far (special tokens left out) and whether it has ended. It has
+    to answer for any text, finished or not.
+    """
+
+    name: str
+    judge: Judge
+    decode: Callable[[Sequence[int]], str]
+    weights: Mapping[str, float]
+
+    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+        """Score each row: total, weighted parts and what is paid at each token."""
+        texts = list(zip(sequences.prompts, sequences.responses, sequences.ended.tolist(), strict=True))
+        judged = {key: self._parts(key[0], key[1], ended=key[2]) for key in dict.fromkeys(texts)}
+        rows = [judged[key] for key in texts]
+        parts = {part: _column(sequences, [row[part] for row in rows]) for part in self.weights}
+        total = _column(sequences, [math.fsum(row.values()) for row in rows])
+        return Scores(total, parts, _paid(self, total, sequences, timing=timing))
+
+    def prefix_scores(self, sequences: Sequences) -> Tensor:
+        """Score the text up to and with each token, (B, T); 0 on padding. A shared beginning is judged once."""
+        judged: dict[tuple[str, tuple[int, ...], bool], float] = {}
+        scores = []
+        rows = zip(sequences.prompts, sequences.response_tokens.tolist(), sequences.ended.tolist(), strict=True)
+        for (prompt, ids, ended), length in zip(rows, sequences.lengths.tolist(), strict=True):
+            keys = [(prompt, tuple(ids[:size]), ended and size == length) for size in range(1, length + 1)]
+            for key in keys:
+                if key not in judged:
+                    judged[key] = math.fsum(self._parts(prompt, self.decode(key[1]), ended=key[2]).values())
+            scores.append([judged[key] for key in keys] + [0.0] * (len(ids) - length))
+        shape = sequences.response_mask.shape
+        return torch.tensor(scores, dtype=torch.float64, device=sequences.tokens.device).reshape(shape)
+
+    def _parts(self, prompt: str, text: str, *, ended: bool) -> dict[str, float]:
+        """Judge one text, finished or not."""
+        try:
+            judged = self.judge(prompt, text, ended=ended)
+            parts = {part: weight * float(judged[part]) for part, weight in self.weights.items()}
+        except Exception as error:
+            remedy = f"it raised {type(error).__name__} ({error}) on the response {text[:60]!r}; mend the function"
+            raise LabError("reward", self.name, remedy) from error
+        for part, value in parts.items():
+            if not math.isfinite(value):
+                remedy = f"part {part} is {value} on the response {text[:60]!r}; return finite numbers"
+                raise LabError("reward", self.name, remedy)
+        return parts
+
+
+@dataclass(frozen=True)
+class TokenReward:
+    """A reward that adds up what each token is worth, whatever stands around it: no text is read, so it is fast."""
+
+    name: str
+    worth: Tensor  # (A,)
+
+    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+        """Score each row: total, its one part and what is paid at each token."""
+        total = self._worths(sequences).sum(dim=1)
+        return Scores(total, {self.name: total}, _paid(self, total, sequences, timing=timing))
+
+    def prefix_scores(self, sequences: Sequences) -> Tensor:
+        """Score the text up to and with each token, (B, T); 0 on padding."""
+        return torch.where(sequences.response_mask, self._worths(sequences).cumsum(dim=1), 0.0)
+
+    def _worths(self, sequences: Sequences) -> Tensor:
+        """Return what each token is worth by itself, (B, T); 0 on padding."""
+        return torch.where(sequences.response_mask, self.worth[sequences.response_tokens], 0.0)
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A learned reward: a one-label network that scores every prefix in one causal pass.
+
+    A Bradley-Terry fit fixes scores only up to a constant, so `shift` and `scale` choose the zero and the
+    unit: the mean and the standard deviation over responses of the reference policy.
+    """
+
+    name: str
+    model: PreTrainedModel
+    shift: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Switch dropout off: a score must not depend on chance."""
+        without_dropout(self.model)
+
+    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+        """Score each row: total, its one part and what is paid at each token."""
+        scores = self.prefix_scores(sequences)
+        last = sequences.lengths.clamp(min=1) - 1
+        total = scores.gather(1, last[:, None])[:, 0]
+        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+
+    def prefix_scores(self, sequences: Sequences) -> Tensor:
+        """Score the text up to and with each token, (B, T); 0 on padding."""
+        with torch.no_grad():
+            raw = shared_state_scalars(self.model, sequences)[:, 1:]  # (B, T): token t closes state t+1
+        return torch.where(sequences.response_mask, (raw - self.shift) / self.scale, 0.0)
+
+
+def _column(sequences: Sequences, values: list[float]) -> Tensor:
+    """Return one number per row as a tensor, (B,): Python's numbers keep their 64 bits."""
+    return torch.tensor(values, dtype=torch.float64, device=sequences.tokens.device)
+
+
+def _paid(reward: Reward, total: Tensor, sequences: Sequences, *, timing: Timing) -> Tensor:
+    """Return what is paid at each token, (B, T); a single payment is the total, and needs no score of a prefix."""
+    if timing == "eos":
+        return torch.where(payment_places(sequences, timing="eos"), total[:, None], 0.0)
+    return pay(reward.prefix_scores(sequences), sequences, timing=timing)

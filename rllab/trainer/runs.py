@@ -1,0 +1,159 @@
+"""Run folders: what a run was asked, what came of it update by update, and where to go on from.
+
+RUN/config.json     world, algorithm, seed and settings, written once
+RUN/metrics.jsonl   one line per update: number, settings, metrics; the same run gives the same bytes
+RUN/seconds.jsonl   the time that each phase took, which no two runs share
+RUN/samples.jsonl   some responses of each update with their scores
+RUN/tokens.jsonl    every token of every tenth update: log-probs, values, rewards, advantages, ratio
+RUN/checkpoint/     the run itself (see rllab.trainer.checkpoints)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rllab.core.config import Config
+from rllab.core.errors import LabError, Stopped
+from rllab.core.files import home_dir, write_atomically
+from rllab.core.records import RunRecord, UpdateRecord
+from rllab.policy.generation import Progress
+from rllab.reward.reward import Reward
+from rllab.trainer.checkpoints.folders import told_in_words
+from rllab.trainer.checkpoints.lines import to_line
+from rllab.trainer.trainer import Trainer
+from rllab.trainer.update_trace import open_update, token_rows
+
+SAVE_EVERY = TOKENS_EVERY = 10  # updates
+BY_UPDATE = {"metrics.jsonl": "index", "seconds.jsonl": "index", "samples.jsonl": "update", "tokens.jsonl": "update"}
+
+
+def new_folder(trainer: Trainer, name: str = "") -> Path:
+    """Choose a folder among the user's runs that does not exist yet: `name`, or world, algorithm and seed."""
+    base = name or f"{trainer.world.name}-{trainer.algorithm.name}-seed{trainer.seed}"
+    safe = re.sub(r"[^\w.+-]+", "_", base).strip("._") or "run"
+    runs = home_dir() / "runs"
+    names = [safe, *(f"{safe}-{number}" for number in range(2, 10_000))]
+    return next(runs / one for one in names if not (runs / one).exists())
+
+
+def record(
+    trainer: Trainer,
+    folder: Path,
+    n: int,
+    *,
+    stop: threading.Event | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Do n updates and keep each on disk; the run itself is saved every tenth update, at the end and at Stop."""
+    if n < 1:
+        raise LabError("updates", n, "give a whole number of at least 1")
+    _open_folder(trainer, folder)
+    first = trainer.index
+    try:
+        for done in range(n):
+            if progress is not None:
+                progress(done, n, describe(trainer))
+            _one_update(trainer, folder, stop)
+            if trainer.index % SAVE_EVERY == 0:
+                trainer.save(folder / "checkpoint")
+    except Stopped:
+        pass
+    if trainer.index > first or not (folder / "checkpoint").exists():
+        trainer.save(folder / "checkpoint")
+    if progress is not None:
+        progress(trainer.index - first, n, describe(trainer))
+
+
+def resume(folder: Path, *, reward: Reward | None = None, gold: Reward | None = None) -> Trainer:
+    """Load a run where it was saved last; lines of updates after that are dropped, they will come again."""
+    trainer = Trainer.load(folder / "checkpoint", reward=reward, gold=gold)
+    for name, key in BY_UPDATE.items():
+        kept = [line for line, row in _rows(folder / name) if row[key] <= trainer.index]
+        write_atomically(folder / name, "".join(kept))
+    return trainer
+
+
+def read(folder: Path) -> RunRecord:
+    """Read a run's settings and history."""
+    try:
+        about = json.loads((folder / "config.json").read_text("utf-8"))
+        config = Config(**about["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError("run folder", str(folder), "its config.json is missing or cannot be read") from error
+    seconds = {row["index"]: row["seconds"] for _, row in _rows(folder / "seconds.jsonl")}
+    samples: dict[int, list[Mapping[str, Any]]] = {}
+    for _, row in _rows(folder / "samples.jsonl"):
+        samples.setdefault(row.pop("update"), []).append(row)
+    history = []
+    for _, row in _rows(folder / "metrics.jsonl"):
+        metrics = {name: float(value) for name, value in row["metrics"].items()}
+        index = row["index"]
+        history.append(UpdateRecord(index, row["config"], metrics, seconds.get(index, {}), samples.get(index, [])))
+    return RunRecord(folder.name, about["world"], about["algorithm"], about["seed"], asdict(config), history)
+
+
+def describe(trainer: Trainer) -> str:
+    """Say in a few words how far a run is."""
+    if not trainer.history:
+        return "starting"
+    metrics = trainer.history[-1].metrics
+    gold = f", gold {metrics['eval/gold']:.3f}" if "eval/gold" in metrics else ""
+    score, kl = metrics["objective/scores"], metrics["objective/kl_exact"]
+    return f"update {trainer.index}: score {score:.3f}{gold}, KL {kl:.3f} nats"
+
+
+def _open_folder(trainer: Trainer, folder: Path) -> None:
+    """Write what the run was asked, or make sure that the folder holds the past of this very run."""
+    if (folder / "config.json").exists():
+        done = len(read(folder).history)
+        if done != trainer.index:
+            remedy = f"it holds a run of {done} updates, this one has done {trainer.index}; choose another folder"
+            raise LabError("run folder", str(folder), remedy)
+        return
+    about = {
+        "world": trainer.world.name,
+        "algorithm": trainer.algorithm.name,
+        "seed": trainer.seed,
+        "config": asdict(trainer.config),
+        "stages": list(trainer.stages.replaced),
+    }
+    with told_in_words(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(folder / "config.json", json.dumps(about, indent=1) + "\n")
+
+
+def _one_update(trainer: Trainer, folder: Path, stop: threading.Event | None) -> None:
+    """Do one update and append its lines."""
+    if trainer.index % TOKENS_EVERY == 0:
+        opened = open_update(trainer, stop=stop)
+        _append(folder / "tokens.jsonl", token_rows(trainer, opened))
+    else:
+        trainer.update(stop=stop)
+    done = trainer.history[-1]
+    _append(folder / "metrics.jsonl", [{"index": done.index, "metrics": done.metrics, "config": done.config}])
+    _append(folder / "seconds.jsonl", [{"index": done.index, "seconds": done.seconds}])
+    _append(folder / "samples.jsonl", [{"update": done.index, **sample} for sample in done.samples])
+
+
+def _append(file: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
+    """Add lines to a file."""
+    with told_in_words(file.parent), file.open("a", encoding="utf-8", newline="\n") as opened:
+        opened.writelines(to_line(row) + "\n" for row in rows)
+
+
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each line with what it holds; a last line that was cut off in the middle is left out."""
+    lines = file.read_text("utf-8").splitlines(keepends=True) if file.exists() else []
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            return
+        try:
+            yield line, json.loads(line)
+        except ValueError as error:
+            raise LabError(f"line {number} of {file.name}", line.strip(), "it is no JSON; remove that line") from error

@@ -1,0 +1,320 @@
+"""The trainer: the loop of reinforcement learning, open at every stage.
+
+`phases()` is the one loop. `update()` drains it once, `run(n)` drains it n times, a notebook steps through it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rllab.core.config import Config, check_count, is_whole
+from rllab.core.errors import LabError, Stopped
+from rllab.core.records import UpdateRecord, detached
+from rllab.maths.algorithms import named
+from rllab.policy.generation import Progress, generate
+from rllab.reward.reward import Reward
+from rllab.trainer.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from rllab.trainer.metrics import Stopwatch, batch_metrics, sample_rows
+from rllab.trainer.snapshots import Learner, Past, Snapshot, Turn, thinned
+from rllab.trainer.stages import (
+    STAGES,
+    Context,
+    Phase,
+    Stages,
+    adapted_kl_coef,
+    choose_prompts,
+    learn,
+    out_of_memory,
+    whole_batch,
+)
+from rllab.value.critic import ZeroCritic
+from rllab.value.objective import Objective
+from rllab.worlds.world import World, as_world
+
+
+class Trainer:
+    """One run of one algorithm in one world.
+
+    The trainer copies policy and critic at once, so a second Trainer on `origin`, the world as it was handed
+    over, starts from the same policy; `world` has the copies that learn. All randomness of update k comes from
+    (seed, k): nothing else has to be remembered to repeat it.
+    """
+
+    SNAPSHOT_BUDGET = 256 * 2**20  # bytes
+
+    def __init__(
+        self,
+        world: World,
+        algorithm: str = "ppo",
+        config: Config | None = None,
+        *,
+        seed: int = 0,
+        stages: Stages = STAGES,
+    ) -> None:
+        self.algorithm = named(algorithm)
+        base = as_world(world).config(algorithm)
+        self.config = base if config is None else config
+        self.algorithm.check(self.config, base)
+        self.seed, self.stages = seed, stages
+        critic = world.critic.copy() if self.algorithm.uses_critic else ZeroCritic()
+        objective = Objective.of(self.config, reward=world.reward, reference=world.reference)
+        self.origin = world
+        self.world = world.replace(policy=world.policy.copy(), critic=critic, objective=objective)
+        self.kl_coef = self.config.kl_coef
+        self.history: list[UpdateRecord] = []
+        self._learner = Learner(self.world.policy, critic, self.config)
+        self._turn = Turn()
+        self._snapshots = [self.snapshot()]
+
+    @property
+    def index(self) -> int:
+        """Return how many updates are done."""
+        return len(self.history)
+
+    def phases(self, *, stop: threading.Event | None = None) -> Generator[Phase, None, dict[str, float]]:
+        """Go through one update stage by stage; the value returned at the end is its metrics.
+
+        Nothing changes before the first optimizer step. A generator that is left before its end, by an
+        error, Stop or a closed loop, puts everything back to where the update began.
+        """
+        with self._alone():
+            return (yield from self._undoable(stop or threading.Event()))
+
+    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+        """Do one update and return its metrics."""
+        with self._alone():
+            return self._drained(stop or threading.Event())
+
+    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+        """Do n updates, fewer if `stop` is set; an unfinished update leaves no trace."""
+        check_count("updates", n)
+        first = self.index
+        with self._alone():
+            for done in range(n):
+                if progress is not None:
+                    progress(done, n, f"update {first + done + 1}")
+                try:
+                    self._drained(stop or threading.Event())
+                except Stopped:
+                    return
+        if progress is not None:
+            progress(n, n, f"update {self.index}")
+
+    def samples(
+        self, prompts: Sequence[str], seed: int, *, stop: threading.Event | None = None
+    ) -> list[dict[str, Any]]:
+        """Write one response to each prompt with the policy as it is now, and score it."""
+        sequences = generate(
+            self.world.policy,
+            prompts,
+            max_new_tokens=self.config.max_new_tokens,
+            temperature=self.config.temperature,
+            seed=seed,
+            stop=stop,
+        )
+        return sample_rows(self.world, sequences, count=len(prompts))
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings in the middle of a run, for instance kl_coef or lr; they hold from the next update on."""
+        fixed = {"trainable", "adam_eps"} & set(changes)
+        if fixed:
+            name = min(fixed)
+            raise LabError(name, changes[name], "it is fixed when a run begins; make a new Trainer")
+        config = self.config.replace(**changes)
+        self.algorithm.check(config, self.world.config(self.algorithm.name))
+        adapts = config.kl_target is not None and "kl_coef" not in changes
+        self._set(config, kl_coef=self.kl_coef if adapts else config.kl_coef)
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all state that an update changes."""
+        return self._learner.take(update=self.index, kl_coef=self.kl_coef)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this run; history after it is dropped, the settings stay the present ones."""
+        if snapshot.update > self.index:
+            remedy = f"this run has done {self.index} updates; take a snapshot of an earlier or the present state"
+            raise LabError("snapshot of update", snapshot.update, remedy)
+        with self._alone():
+            self._return_to(snapshot)
+
+    def rewind(self, k: int, *, stop: threading.Event | None = None) -> None:
+        """Go to the state after update k (0 is the start): nearest snapshot, then the same updates again.
+
+        History after k goes; `fork()` first to keep it. A rewind that is stopped leaves the run where it was.
+        """
+        if not is_whole(k, high=self.index):
+            raise LabError("update", k, f"this run has done {self.index} updates; choose 0 to {self.index}")
+        if k < (first := self._snapshots[0].update):
+            raise LabError("update", k, f"this run was loaded after update {first}; choose {first} to {self.index}")
+        with self._alone():
+            past = self._past()
+            try:
+                self._replay(k, stop or threading.Event())
+            except BaseException as error:
+                self._take_over(past)
+                if not isinstance(error, Stopped):
+                    raise
+
+    def fork(self) -> Trainer:
+        """Return a run of its own that has the same past and goes its own way from here."""
+        with self._alone():
+            twin = Trainer(self.world, self.algorithm.name, self.config, seed=self.seed, stages=self.stages)
+            twin.origin = self.origin
+            twin._take_over(self._past())
+        return twin
+
+    def adopt(self, other: Trainer) -> None:
+        """Take over the state, the past and the settings of another run of the same world and algorithm."""
+        if other is self:
+            return
+        ours, theirs = ((one.algorithm.title, one.world.name, one.config.trainable) for one in (self, other))
+        if ours != theirs:
+            remedy = f"this is a run of {ours[0]} on {ours[1]}, training {ours[2]}; adopt one alike"
+            raise LabError("run", f"{theirs[0]} on {theirs[1]}, training {theirs[2]}", remedy)
+        with self._alone(), other._alone():
+            self.stages = other.stages
+            self._take_over(other._past())
+
+    def save(self, path: str | Path) -> None:
+        """Save the run to a folder; the policy there is one that transformers and TRL load as it is."""
+        with self._alone():
+            moments = self._learner.optimizer.state_dict()["state"]
+            about = (self.world, self.algorithm.name, self.config, self.seed, self.kl_coef)
+            write_checkpoint(Path(path), Checkpoint(*about, self.history, moments, self.stages.replaced))
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, reward: Reward | None = None, gold: Reward | None = None, stages: Stages = STAGES
+    ) -> Trainer:
+        """Return a saved run, ready to go on bit for bit; hand over what is a Python function and no file can hold."""
+        kept = read_checkpoint(Path(path), reward=reward, gold=gold)
+        if stages.replaced != kept.stages:
+            remedy = "they are Python functions, which no file can hold; hand the same over as stages=Stages(...)"
+            raise LabError("replaced stages", ", ".join(kept.stages) or "none", remedy)
+        trainer = cls(kept.world, kept.algorithm, kept.config, seed=kept.seed, stages=stages)
+        trainer._learner.resume(kept.moments)
+        trainer.history = list(kept.history)
+        trainer._set(kept.config, kl_coef=kept.kl_coef)
+        trainer._snapshots = [trainer.snapshot()]
+        return trainer
+
+    def hold(self) -> contextlib.AbstractContextManager[None]:
+        """Keep the run for this thread during several updates: whatever others start meanwhile is refused."""
+        return self._turn.kept(self.index + 1)
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
+        return self._turn.alone(self.index + 1)
+
+    def _drained(self, stop: threading.Event) -> dict[str, float]:
+        """Go through one update without looking, and say so where it did not fit into memory."""
+        loop = self._undoable(stop)
+        try:
+            while True:
+                next(loop)
+        except StopIteration as end:
+            metrics: dict[str, float] = end.value
+            return metrics
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        # Raised out here: inside the handler it would keep the failed update's tensors alive by its traceback.
+        remedy = "this update did not fit into memory and was undone; choose a smaller micro_batch_size"
+        raise LabError("micro_batch_size", self.config.micro_batch_size, remedy)
+
+    def _undoable(self, stop: threading.Event) -> Generator[Phase, None, dict[str, float]]:
+        """Go through one update, and return to where it began unless it comes to its end."""
+        before, done = self.snapshot(), False
+        try:
+            metrics = yield from self._phases(self._context(stop))
+            done = True
+        finally:
+            if not done:
+                self._return_to(before)
+        return metrics
+
+    def _phases(self, context: Context) -> Generator[Phase, None, dict[str, float]]:
+        """The loop itself."""
+        world, seconds = self.world, Stopwatch()
+        rows = self.stages.rollout(context, choose_prompts(context, world.prompts))
+        seconds.lap("rollout")
+        yield Phase("rollout", 0, detached(rows))
+        scores = self.stages.score(context, rows)
+        seconds.lap("score")
+        yield Phase("score", 0, detached(scores))
+        aims = self.stages.targets(context, rows, scores)
+        seconds.lap("targets")
+        yield Phase("targets", 0, detached(aims))
+        self._learner.begin(context.config)
+        learned: list[dict[str, float]] = []
+        for phase in learn(context, self.stages, whole_batch(context, rows, aims)):
+            seconds.lap(phase.name)
+            if isinstance(phase.record, Mapping):
+                learned.append(dict(phase.record))
+            yield phase
+        metrics = batch_metrics(world, rows, scores, aims, learned)
+        metrics |= {"kl_coef": context.kl_coef, "lr": context.config.lr}
+        samples = sample_rows(world, rows, count=4, total=scores.total)
+        self.history.append(UpdateRecord(context.index, asdict(context.config), metrics, seconds.laps, samples))
+        self._set(self.config, kl_coef=adapted_kl_coef(self.kl_coef, metrics["objective/kl"], context.config))
+        self._keep(self.snapshot())
+        return metrics
+
+    def _context(self, stop: threading.Event) -> Context:
+        """Gather what the stages of the next update may look at."""
+        return Context(
+            policy=self.world.policy,
+            reference=self.world.reference,
+            critic=self.world.critic,
+            objective=self.world.objective,
+            algorithm=self.algorithm,
+            config=self.config,
+            kl_coef=self.kl_coef,
+            optimizer=self._learner.optimizer,
+            parameters=self._learner.parameters,
+            seed=self.seed,
+            index=self.index + 1,
+            stop=stop,
+        )
+
+    def _set(self, config: Config, *, kl_coef: float) -> None:
+        """Take settings and the KL coefficient in force, and let the world's objective speak of both."""
+        self.config, self.kl_coef = config, kl_coef
+        settings = config.replace(kl_coef=kl_coef)
+        objective = Objective.of(settings, reward=self.world.reward, reference=self.world.reference)
+        self.world = self.world.replace(objective=objective)
+
+    def _past(self) -> Past:
+        """Return all that decides how this run goes on and where it can go back to."""
+        return Past(tuple(self.history), tuple(self._snapshots), self.snapshot(), self.config, self.seed)
+
+    def _take_over(self, past: Past) -> None:
+        """Be where a run of the same shape is."""
+        self.history, self._snapshots, self.seed = list(past.history), list(past.snapshots), past.seed
+        self._learner.put_back(past.present)
+        self._set(past.config, kl_coef=past.present.kl_coef)
+
+    def _return_to(self, snapshot: Snapshot) -> None:
+        """Write a snapshot's numbers into policy, critic and optimizer; the settings stay the present ones."""
+        self._learner.put_back(snapshot)
+        del self.history[snapshot.update :]
+        self._snapshots = [kept for kept in self._snapshots if kept.update <= snapshot.update]
+        self._set(self.config, kl_coef=self.config.kl_coef if self.config.kl_target is None else snapshot.kl_coef)
+
+    def _replay(self, k: int, stop: threading.Event) -> None:
+        """Return to the nearest snapshot before k, and do the updates up to k again as they were done."""
+        replayed, present = self.history[:k], self.config
+        self._return_to(max((one for one in self._snapshots if one.update <= k), key=lambda one: one.update))
+        for record in replayed[self.index :]:
+            self._set(Config(**record.config), kl_coef=record.metrics["kl_coef"])
+            self._drained(stop)
+        self._set(present, kl_coef=present.kl_coef if present.kl_target is None else self.kl_coef)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Remember a snapshot within the memory budget."""
+        self._snapshots = thinned([*self._snapshots, snapshot], budget=self.SNAPSHOT_BUDGET)

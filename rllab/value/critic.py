@@ -1,0 +1,98 @@
+"""The critic: a network of its own that reads V(s_t) off every state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from rllab.core.errors import LabError
+from rllab.policy.forward import copy_sharing_frozen, state_scalars, without_dropout
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from rllab.core.records import Sequences
+    from rllab.policy.forward import Trunk
+
+
+class ValueFunction(Protocol):
+    """What the lab asks of a critic."""
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return V at the states s_0..s_T, (B, T+1)."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what an optimizer may change."""
+        ...
+
+    def copy(self) -> ValueFunction:
+        """Return a critic of its own with the same weights."""
+        ...
+
+
+class Critic:
+    """A trunk of its own with one number per state; the head starts at zero, so V = 0 before training.
+
+    The trunk is not shared with the policy: a critic that learns must not move the policy.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, trunk: Trunk | None = None) -> None:
+        self.model = without_dropout(model)
+        self.trunk = trunk  # frozen blocks that are run once for all networks that share them
+
+    @classmethod
+    def beside(cls, trunk: PreTrainedModel, model: PreTrainedModel) -> Critic:
+        """Make a critic whose trunk starts as another model's, with a zero head; a table is a head alone."""
+        head = list(model.get_submodule("score").parameters())
+        if head:
+            model.base_model.load_state_dict(trunk.base_model.state_dict())
+        for parameter in head or model.parameters():
+            nn.init.zeros_(parameter)
+        return cls(model)
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return V at the states s_0..s_T, (B, T+1)."""
+        return state_scalars(self.model, sequences, trunk=self.trunk)
+
+    def check_knows(self, prompt: str, prompt_ids: Sequence[int], *, vocabulary: int) -> None:
+        """Refuse a world that this critic does not belong to: its numbers there would mean nothing."""
+        config = self.model.config
+        if config.vocab_size != vocabulary:
+            remedy = f"it belongs to another world: it knows {config.vocab_size} words, and here are {vocabulary}"
+            raise LabError("critic", type(self.model).__name__, remedy)
+        if list(prompt_ids) not in getattr(config, "prompts", [list(prompt_ids)]):
+            remedy = f"it belongs to another world: it knows {len(config.prompts)} prompts, and not {prompt!r}"
+            raise LabError("critic", type(self.model).__name__, remedy)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what an optimizer may change: all that is not frozen."""
+        return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def copy(self) -> Critic:
+        """Return a critic of its own with the same weights."""
+        return Critic(copy_sharing_frozen(self.model), trunk=self.trunk)
+
+
+class Unlearned:
+    """A critic that learns nothing."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return nothing to change."""
+        return iter(())
+
+    def copy(self) -> Self:
+        """Return this critic: nothing changes it."""
+        return self
+
+
+class ZeroCritic(Unlearned):
+    """No critic: V = 0 everywhere."""
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return zeros for the states s_0..s_T, (B, T+1)."""
+        rows, width = sequences.response_mask.shape
+        return torch.zeros(rows, width + 1, device=sequences.tokens.device)

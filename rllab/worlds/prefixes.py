@@ -1,0 +1,52 @@
+"""Prefixes of responses: how long one may grow, when it is over, and which ones there cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rllab.core.config import is_whole
+from rllab.core.errors import LabError
+from rllab.policy.policy import Policy
+from rllab.value.objective import Objective
+from rllab.worlds.world import World, as_world
+
+
+def horizon_of(world: World, prompt_ids: Sequence[int]) -> int:
+    """Return the largest number of response tokens: the world's limit, or the room that the model has left."""
+    return min(world.max_new_tokens, world.policy.context - len(prompt_ids))
+
+
+def is_over(prefix: Sequence[int], *, eos: int, horizon: int) -> bool:
+    """Tell whether nothing is written behind a prefix any more: it has ended, or reached the limit."""
+    return len(prefix) >= horizon or (len(prefix) > 0 and prefix[-1] == eos)
+
+
+def objective_of(world: object, objective: object) -> Objective:
+    """Return what is asked about: an objective, or that of the world; anything else is refused in a sentence."""
+    own = as_world(world).objective
+    chosen = own if objective is None else objective
+    if not isinstance(chosen, Objective):
+        raise LabError("objective", chosen, "give an Objective, as world.objective is one")
+    return chosen
+
+
+def check_prefixes(policy: Policy, prefixes: object, *, horizon: int) -> None:
+    """Refuse what is no list of beginnings of responses."""
+    if not isinstance(prefixes, Sequence):
+        raise LabError("prefixes", prefixes, "give a list of them, such as [(), (3,)]")
+    for prefix in prefixes:
+        check_prefix(policy, prefix, horizon=horizon)
+
+
+def check_prefix(policy: Policy, prefix: object, *, horizon: int) -> None:
+    """Refuse token ids that can be no beginning of a response."""
+    if not isinstance(prefix, Sequence):
+        raise LabError("prefix", prefix, "give the token ids of the response so far; () is the prompt alone")
+    for place, token in enumerate(prefix):
+        if not is_whole(token, high=policy.vocabulary - 1):
+            remedy = f"token {place + 1} has the id {token!r}; this vocabulary has the ids 0 to {policy.vocabulary - 1}"
+            raise LabError("prefix", tuple(prefix), remedy)
+        if token == policy.eos_id and place + 1 < len(prefix):
+            raise LabError("prefix", tuple(prefix), f"the response is over after token {place + 1}; nothing follows it")
+    if len(prefix) > horizon:
+        raise LabError("prefix", tuple(prefix), f"a response has at most {horizon} tokens here")

@@ -1,0 +1,57 @@
+"""X19 on its fast size: accuracy rises with the pairs, stays below the ceiling, and gold is seen through the noise."""
+
+import itertools
+import threading
+
+import pytest
+
+from rllab.core.errors import Stopped
+from rllab.course.experiments import x19
+from rllab.course.experiments.recorded import recorded, recorded_result
+from rllab.course.figures.experiments_reward import accuracy_by_pairs
+
+
+def check_signature(result: x19.Result) -> None:
+    few, many = result.pairs[0], result.pairs[-1]
+    for noise in x19.NOISES:
+        for one, two in zip(result.of(noise, few), result.of(noise, many), strict=True):  # a sign test over seeds
+            assert one.accuracy < two.accuracy
+        assert all(0.5 < one.ceiling < 1 and one.accuracy <= one.ceiling for one in result.points)
+        accuracy, ceiling, gold = result.mean(noise, many)
+        assert ceiling - accuracy < 0.06
+        assert gold > accuracy
+    for pairs in result.pairs:  # noise lowers the ceiling, and what can be learned
+        for one, two in itertools.pairwise(x19.NOISES):
+            assert all(a > b for a, b in zip(result.mean(one, pairs)[:2], result.mean(two, pairs)[:2], strict=True))
+
+
+def test_accuracy_rises_towards_a_ceiling_that_noise_lowers() -> None:
+    seen: list[int] = []
+    result = x19.run(x19.FAST, progress=lambda done, total, text: seen.append(done))
+    check_signature(result)
+    assert seen == list(range(x19.FAST.seeds))
+    accuracy, ceiling, gold = result.mean(x19.NOISES[-1], result.pairs[-1])
+    assert gold > ceiling + 0.05  # better than the labels that it was fitted to
+    assert accuracy < ceiling
+
+
+def test_the_recorded_run_has_the_signature() -> None:
+    assert recorded("x19")["size"]["seeds"] == 20
+    check_signature(recorded_result(x19))
+
+
+def test_the_picture_quotes_the_run_and_names_where_it_ends() -> None:
+    result = recorded_result(x19)
+    picture = accuracy_by_pairs(result)
+    assert picture.outcome == "ceiling"
+    accuracy, ceiling, gold = result.mean(x19.NOISES[-1], result.pairs[-1])
+    assert all(f"{share:.0%}" in picture.words for share in (accuracy, ceiling, gold))
+    drawn = [list(trace.y) for trace in picture.figure.data]
+    assert [100 * result.mean(x19.NOISES[0], pairs)[0] for pairs in result.pairs] in drawn
+
+
+def test_a_run_can_be_stopped() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        x19.run(x19.FAST, stop=stop)

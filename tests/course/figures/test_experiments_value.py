@@ -1,0 +1,54 @@
+"""The figures of X3, X5 and X10: what is said and pointed at is what the experiment measured."""
+
+import pytest
+
+from rllab.course.experiments import x03, x05, x10
+from rllab.course.figures.experiments_value import (
+    SHOWN_BATCHES,
+    baselines,
+    best_lambda,
+    bias_and_variance,
+    groups,
+    kl_estimators,
+)
+from rllab.plots.numbers import fixed, significant
+
+
+@pytest.fixture(scope="module")
+def gae_result() -> x03.Result:
+    return x03.run(x03.FAST)
+
+
+def test_the_variance_without_a_baseline_grows_and_the_other_stays() -> None:
+    result = x05.run(x05.FAST)
+    picture = baselines(result)
+    drawn = {trace.name: trace.y for trace in picture.figure.data}
+    none, mean, _best = drawn.values()
+    assert picture.outcome == pytest.approx(none[-1] / none[0])
+    assert mean[-1] == pytest.approx(mean[0])
+    assert significant(none[-1]) in picture.words
+    assert all(fixed(one.ratio) in groups(result, one.k).words for one in result.groups)
+
+
+@pytest.mark.parametrize("critic", x03.CRITICS)
+def test_the_large_dots_stand_at_the_best_lambda(gae_result: x03.Result, critic: str) -> None:
+    picture = best_lambda(gae_result, critic)
+    dots = [trace for trace in picture.figure.data if len(trace.x) == 1]
+    assert [dot.x[0] for dot in dots] == [gae_result.arm(critic).best(batch) for batch in SHOWN_BATCHES]
+    assert picture.outcome == {"perfect": "same", "noisy": "up", "uninformative": "up"}[critic]
+
+
+def test_the_error_is_bias_and_variance(gae_result: x03.Result) -> None:
+    bias2, variance, error, _dot = (trace.y for trace in bias_and_variance(gae_result, "noisy", 64).figure.data)
+    assert [one + two for one, two in zip(bias2, variance, strict=True)] == pytest.approx(list(error))
+
+
+def test_the_estimator_with_little_of_both_is_named() -> None:
+    result = x10.run(x10.FAST)
+    picture = kl_estimators(result)
+    assert picture.outcome == "k3"
+    under = dict(zip(("k1", "k2", "k3"), picture.figure.layout.xaxis.ticktext, strict=True))
+    assert "+25%" in under["k2"]
+    assert "off by 0%<br>far" in under["k1"]
+    assert "off by 0%<br>far" in under["k3"]
+    assert picture.figure.data[0].y == tuple(result.value(name, 0.1).deviation for name in ("k1", "k2", "k3"))
