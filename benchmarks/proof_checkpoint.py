@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.oracles import FOLDER, make_environment
 from benchmarks.result import Result
-from rllab.trainer.checkpoints.folders import current_version
+from rllab.trainer.checkpoints import current_version
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 

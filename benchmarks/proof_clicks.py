@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, Locator
 
 from benchmarks.result import Result
 from rllab.worlds import load_world
+from rllab.worlds.loading import set_threads_once
 from rllab.worlds.stepper import Stepper
-from rllab.worlds.threads import set_threads_once
 from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_notebook
 
 STEPS, WARM_UP, REPEATS = 100, 5, 30

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.result import Result
-from rllab.reward.judges.micro import micro_gold
+from rllab.reward.judges import micro_gold
 from rllab.trainer.trainer import Trainer
 from rllab.truth import Tree, exact
 from rllab.value.objective import Objective

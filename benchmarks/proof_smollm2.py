@@ -18,7 +18,7 @@ from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
 from rllab.worlds.fetch import fetch
-from rllab.worlds.smollm2 import NAME, smollm2_prompts
+from rllab.worlds.shipped import NAME, smollm2_prompts
 
 CLAIM = "25 PPO updates (16 rollouts of 24 tokens) of SmolLM2 on a CPU raise the mean sentiment of held-out rollouts"
 UPDATES, SEEDS, SAMPLES = 25, (0, 1), 16  # samples of each of the 16 held-out prompts: 256 rollouts

@@ -9,11 +9,11 @@ import torch
 
 from benchmarks.result import Result
 from rllab.course.recipes.quality import quality, write_stories
-from rllab.reward.judges.story_grammar import story_grammar
+from rllab.reward.stories import story_grammar
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
-from rllab.worlds.tales import tales_prompts
+from rllab.worlds.shipped import tales_prompts
 
 SEEDS, UPDATES, ROLLOUTS = 5, 60, 256
 MIN_SHARE, MIN_GAIN, MAX_SECONDS, MAX_KL, MIN_LENGTH, MIN_DISTINCT = 0.95, 1.0, 120.0, 10.0, 0.7, 0.8

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.oracles import FOLDER, make_environment
 from benchmarks.result import Result
 from rllab.core.files import data_dir
-from rllab.preferences.label_store import LabelStore
+from rllab.preferences.labels import LabelStore
 
 CLAIM = "TRL's RewardTrainer and DPOTrainer take a step on our files of pairs as they are"
 TARGET = "a finite loss and moved parameters on each file; DPO begins at ln 2 within 1e-5"

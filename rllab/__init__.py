@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
     from rllab.reward.reward import RewardModel as RewardModel
     from rllab.trainer.stages import Stages as Stages
     from rllab.trainer.trainer import Trainer as Trainer
-    from rllab.truth.estimates.values import estimate as estimate
+    from rllab.truth.estimates import estimate as estimate
     from rllab.value.critic import Critic as Critic
     from rllab.value.critic import ZeroCritic as ZeroCritic
     from rllab.value.evaluation import evaluate as evaluate
@@ -65,7 +65,7 @@ _HOME_OF = {
     "UpdateRecord": "rllab.core.records",
     "World": "rllab.worlds",
     "ZeroCritic": "rllab.value.critic",
-    "estimate": "rllab.truth.estimates.values",
+    "estimate": "rllab.truth.estimates",
     "evaluate": "rllab.value.evaluation",
     "generate": "rllab.policy.generation",
     "load_world": "rllab.worlds",

@@ -48,7 +48,7 @@ def root() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _every_picture_is_checked() -> Iterator[None]:
     """Let plotly check every setting of every picture that is drawn here; a panel sends it to the page unchecked."""
-    from rllab.plots.theme import Drawing  # not at the top: what is set above has to come before any of the lab
+    from rllab.plots.drawing import Drawing  # not at the top: what is set above has to come before any of the lab
 
     made = Drawing.__init__
 
@@ -116,7 +116,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fetched(saved: Path, home: Path) -> Path:
     """Put the tiny model where a fetched SmolLM2 lies."""
     from rllab.core.files import write_manifest
-    from rllab.worlds.pretrained import model_folder
+    from rllab.worlds.loading import model_folder
 
     folder = Path(shutil.copytree(saved, model_folder("smollm2")))
     write_manifest(folder)

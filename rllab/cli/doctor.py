@@ -97,7 +97,7 @@ def memory() -> Iterator[Finding]:
     """Compare the memory that is free here with what a notebook takes."""
     import psutil
 
-    from rllab.worlds.memory import memory_limit
+    from rllab.worlds.loading import memory_limit
 
     free = psutil.virtual_memory().available
     limit = memory_limit()
@@ -109,7 +109,7 @@ def memory() -> Iterator[Finding]:
 
 def threads() -> Iterator[Finding]:
     """Say how many threads a model will use."""
-    from rllab.worlds.threads import usable_cores, usable_threads
+    from rllab.worlds.loading import usable_cores, usable_threads
 
     text = f"{usable_threads()} for the models, of {usable_cores()} usable cores ({os.cpu_count()} in the machine)"
     policy = os.environ.get("OMP_WAIT_POLICY", "unset")

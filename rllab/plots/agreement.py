@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.plots.labels import EndLabel, end_labels
-from rllab.plots.steps import HEIGHT, PLOT_HEIGHT
-from rllab.plots.theme import Drawing, colour, drawing
+from rllab.plots.charts import EndLabel, end_labels
+from rllab.plots.drawing import Drawing, colour, drawing
+from rllab.plots.states import HEIGHT, PLOT_HEIGHT
 from rllab.preferences.agreement import Bin, likely_share
 
 

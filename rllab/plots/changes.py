@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.plots.labels import span
-from rllab.plots.numbers import fixed, probability
-from rllab.plots.text import esc
-from rllab.plots.theme import Drawing, colour, drawing, faded
+from rllab.plots.charts import span
+from rllab.plots.drawing import Drawing, colour, drawing, faded
+from rllab.plots.text import esc, fixed, probability
 
 HEIGHT = 230
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from rllab.core.config import check_count, check_number
 from rllab.core.errors import LabError, Stopped
 from rllab.core.records import Sequences
+from rllab.maths.divergence import draw, exponential_noise
 from rllab.maths.masking import until_end
-from rllab.maths.sampling import draw, exponential_noise
-from rllab.policy.forward import next_logits
+from rllab.policy.networks import next_logits
 
 if TYPE_CHECKING:
     from transformers import DynamicCache

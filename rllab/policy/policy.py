@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from rllab.core.config import is_text
 from rllab.core.errors import LabError, nearest
-from rllab.policy.forward import action_logits, copy_sharing_frozen, without_dropout
+from rllab.policy.networks import action_logits, copy_sharing_frozen, without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from rllab.core.config import Trainable
     from rllab.core.records import Sequences
-    from rllab.policy.forward import Trunk
+    from rllab.policy.networks import Trunk
 
 SENTENCE_ENDS = (".", "!", "?")
 BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rllab.policy.forward import position_ids
+from rllab.policy.networks import position_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

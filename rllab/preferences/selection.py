@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rllab.core.errors import LabError
 from rllab.core.records import Sequences
-from rllab.policy.forward import end_features
 from rllab.policy.generation import Progress, generate
+from rllab.policy.networks import end_features
 from rllab.preferences.pairs import Pair, SimulatedJudge
 from rllab.reward.reward import Reward, RewardModel
 from rllab.trainer.stages import derived_seed

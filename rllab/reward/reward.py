@@ -14,8 +14,7 @@ from rllab.core.config import PrefixPay, Timing
 from rllab.core.errors import LabError
 from rllab.core.records import Scores, Sequences
 from rllab.maths.masking import last_index
-from rllab.policy.forward import without_dropout
-from rllab.policy.sharing import shared_state_scalars
+from rllab.policy.networks import shared_state_scalars, without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

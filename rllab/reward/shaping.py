@@ -13,7 +13,7 @@ from rllab.core.config import Timing
 from rllab.core.errors import LabError
 from rllab.core.records import Scores, Sequences
 from rllab.maths.masking import fill, last_index
-from rllab.policy.forward import position_ids
+from rllab.policy.networks import position_ids
 from rllab.reward.reward import Reward, pay
 
 if TYPE_CHECKING:

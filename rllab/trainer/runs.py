@@ -20,12 +20,11 @@ from typing import Any
 
 from rllab.core.config import Config
 from rllab.core.errors import LabError, Stopped
-from rllab.core.files import home_dir, write_atomically
+from rllab.core.files import home_dir, to_line, write_atomically
 from rllab.core.records import RunRecord, UpdateRecord
 from rllab.policy.generation import Progress
 from rllab.reward.reward import Reward
-from rllab.trainer.checkpoints.folders import told_in_words
-from rllab.trainer.checkpoints.lines import to_line
+from rllab.trainer.checkpoints import told_in_words
 from rllab.trainer.trainer import Trainer
 from rllab.trainer.update_trace import open_update, token_rows
 

@@ -13,14 +13,21 @@ from rllab.core.config import is_whole
 from rllab.core.errors import LabError
 from rllab.policy.generation import Progress, check_room
 from rllab.policy.policy import Policy
-from rllab.truth.backup import back_up, edge_rewards, paid_edges
-from rllab.truth.levels import Level, leaf_sequences
-from rllab.truth.reading import check_vocabulary, grow, read
+from rllab.truth.levels import (
+    BUDGET,
+    Level,
+    back_up,
+    check_vocabulary,
+    edge_rewards,
+    grow,
+    leaf_sequences,
+    open_prefixes,
+    paid_edges,
+    read,
+)
 from rllab.truth.tree import Tree
-from rllab.truth.walk import BUDGET, open_prefixes
 from rllab.value.objective import Objective
-from rllab.worlds.payments import scored
-from rllab.worlds.prefixes import horizon_of, objective_of
+from rllab.worlds.prefixes import horizon_of, objective_of, scored
 from rllab.worlds.world import World
 
 LEAVES = 300_000

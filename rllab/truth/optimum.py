@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rllab.truth.backup import following, sums_along
-from rllab.truth.levels import Level
+from rllab.core.config import is_whole
+from rllab.core.errors import LabError
+from rllab.policy.generation import Decoder
+from rllab.policy.policy import Policy
+from rllab.truth.levels import Cursor, Level, following, kept_logprobs, sizes_below, sums_along, walk
+from rllab.value.objective import Objective
+
+# ---- The best policy under a price for KL: known exactly, because the tree is ----
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,3 +53,99 @@ def soft_optimum(
         reward=float((probs * sums_along(levels, rewards)).sum()),
         kl=float((probs * (leaf - ref_leaf)).sum()),
     )
+
+
+# ---- The best of n samples: exactly which response wins how often ----
+
+
+@dataclass(frozen=True, eq=False)
+class BestOf:
+    """The law of the response that scores highest among n."""
+
+    n: int
+    logprobs: Tensor  # (L,) nats, in the order of the tree's leaves
+    reward: float  # expected score
+    kl: float  # nats from the policy that wrote the samples
+
+    @property
+    def bound(self) -> float:
+        """Return log n - (n - 1)/n, which the KL never exceeds, in nats (Beirami et al. 2024)."""
+        return math.log(self.n) - (self.n - 1) / self.n
+
+
+def best_of_law(logprobs: Tensor, score: Tensor, *, n: int) -> BestOf:
+    """Weigh every response (L,) by its chance to be the best of n; equal scores share theirs as chance drew them.
+
+    A group of equal scores with mass m and everything below it with mass F wins with (F + m)^n - F^n.
+    """
+    if not is_whole(n, low=1):
+        raise LabError("n", n, "draw at least one response, and give a whole number")
+    values, group = torch.unique(score, return_inverse=True)  # ascending
+    mass = torch.zeros(len(values), dtype=torch.float64).index_add(0, group, logprobs.exp())
+    up_to = mass.cumsum(0)
+    beaten = (mass / up_to).clamp(max=1.0)  # share of the group among all that do not beat it
+    wins = n * up_to.log() + torch.log(-torch.expm1(n * torch.log1p(-beaten)))  # log((F+m)^n - F^n)
+    law = torch.where(mass[group] > 0, logprobs + (wins - mass.log())[group], -torch.inf)
+    ratio = torch.where(law > -torch.inf, law - logprobs, 0.0)
+    return BestOf(n, law, reward=float((law.exp() * score).sum()), kl=float((law.exp() * ratio).sum()))
+
+
+# ---- The exact gradient of J in the policy's parameters, in pieces that fit into memory ----
+
+
+def trainable(policy: Policy) -> list[nn.Parameter]:
+    """Return the parameters that a gradient speaks of: all that are not frozen, in their own order."""
+    parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise LabError("policy", type(policy.model).__name__, "all of its parameters are frozen; unfreeze some")
+    return parameters
+
+
+def flat(gradients: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Lay gradients out as one vector; a parameter that had no part in the result has gradient 0."""
+    pairs = zip(gradients, parameters, strict=True)
+    return torch.cat([(torch.zeros_like(parameter) if one is None else one).flatten() for one, parameter in pairs])
+
+
+def policy_gradient(
+    policy: Policy,
+    prompt: str,
+    levels: Sequence[Level],
+    slopes: Sequence[Tensor],
+    *,
+    objective: Objective,
+    stop: threading.Event | None = None,
+) -> Tensor:
+    """Return sum over states and actions of slope times the gradient of log pi, flat."""
+    parameters = trainable(policy)
+    climb = _Climb(levels, slopes, parameters, temperature=objective.temperature)
+    with torch.enable_grad(), policy.lock:
+        decoder = Decoder(policy, [policy.encode(prompt)], gradient=True, stop=stop)
+        walk(decoder, climb, below=sizes_below(levels), stop=stop)
+    return climb.total
+
+
+class _Climb:
+    """Add up gradients over the pieces of a tree."""
+
+    def __init__(
+        self, levels: Sequence[Level], slopes: Sequence[Tensor], parameters: list[nn.Parameter], *, temperature: float
+    ) -> None:
+        self.total = torch.zeros(sum(parameter.numel() for parameter in parameters), dtype=parameters[0].dtype)
+        self._cursor, self._slopes, self._temperature = Cursor(levels), slopes, temperature
+        self._parameters, self._terms = parameters, [torch.zeros((), dtype=torch.float64)]
+
+    def see(self, depth: int, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Weigh the log-probs of a piece by their slopes."""
+        rows = self._cursor.advance(depth, len(logits))
+        level = self._cursor.levels[depth]
+        logprobs = kept_logprobs(logits, level.actions[rows], temperature=self._temperature)
+        self._terms.append((self._slopes[depth][rows] * logprobs).sum())
+        return level.going_on(rows)
+
+    def close(self) -> None:
+        """Differentiate what was seen; the graph of what comes next hangs on it, so it is kept until all let go."""
+        total = torch.stack(self._terms).sum()
+        gradients = torch.autograd.grad(total, self._parameters, retain_graph=True, allow_unused=True)
+        self.total += flat(gradients, self._parameters).cpu()
+        self._terms = [torch.zeros((), dtype=torch.float64)]

@@ -14,14 +14,13 @@ from rllab.core.config import check_number
 from rllab.core.errors import LabError
 from rllab.core.records import Scores, Sequences
 from rllab.policy.policy import Policy
-from rllab.truth.backup import paid_edges, reached, sums_along
-from rllab.truth.best_of import BestOf, best_of_law
-from rllab.truth.gradient import policy_gradient
-from rllab.truth.levels import Level
-from rllab.truth.optimum import Optimum, soft_optimum
-from rllab.truth.reading import check_vocabulary, read
+from rllab.truth.levels import Level, check_vocabulary, paid_edges, reached, read, sums_along
+from rllab.truth.optimum import BestOf, Optimum, best_of_law, policy_gradient, soft_optimum
+from rllab.value.critic import Unlearned
 from rllab.value.objective import Estimate, Objective
 from rllab.worlds.prefixes import check_prefix
+
+# ---- The exact tree of one prompt: every response that a policy can write, and what each state is worth ----
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,3 +184,82 @@ class Tree:
         """Put the values (K,) of a state's actions at their token ids, (vocabulary,)."""
         whole = torch.full((self.policy.vocabulary,), fill, dtype=torch.float64)
         return whole.index_copy(0, self.levels[depth].actions[row], values)
+
+
+# ---- A critic that knows: the exact V, in the place where a learned critic sits ----
+
+
+class ExactCritic(Unlearned):
+    """V of the trees of some prompts; it speaks of the policy that the trees were made of."""
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        self.trees = {tree.prompt: tree for tree in trees}
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return V at the states s_0..s_T, (B, T+1); 0 where a response is over."""
+        rows, width = sequences.response_mask.shape
+        values = torch.zeros(rows, width + 1, dtype=torch.float64)
+        for prompt in dict.fromkeys(sequences.prompts):
+            if prompt not in self.trees:
+                raise LabError("prompt", prompt, f"there are trees of {', '.join(self.trees)} alone")
+            chosen = torch.tensor([one == prompt for one in sequences.prompts])
+            tokens, mask = sequences.response_tokens.cpu()[chosen], sequences.response_mask.cpu()[chosen]
+            values[chosen] = values_along(self.trees[prompt], tokens, mask)
+        return values.to(sequences.tokens.device)
+
+
+def values_along(tree: Tree, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Return V before each token and after the last, (B, T+1), of responses (B, T) that lie in the tree."""
+    values = torch.zeros(len(tokens), tokens.shape[1] + 1, dtype=torch.float64)
+    rows = torch.zeros(len(tokens), dtype=torch.long)
+    for depth, (level, worth) in enumerate(zip(tree.levels, tree.v, strict=True)):
+        open_rows = rows >= 0
+        values[open_rows, depth] = worth[rows[open_rows]]
+        written = open_rows & mask[:, depth] if depth < tokens.shape[1] else torch.zeros_like(open_rows)
+        if not bool(written.any()):
+            break
+        here = level.actions[rows[written]] == tokens[written, depth][:, None]
+        if not bool(here.any(dim=1).all()):
+            raise LabError(
+                "response", tokens[written][~here.any(dim=1)][0].tolist(), f"it leaves the tree at token {depth + 1}"
+            )
+        following = torch.full_like(rows, -1)
+        following[written] = level.child[rows[written], here.long().argmax(dim=1)]
+        rows = following
+    return values
+
+
+# ---- One state of an exact tree, action by action: what Bellman's equation adds up there ----
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One action in one state with the terms of its value: Q = reward - price of KL + gamma V'."""
+
+    token_id: int
+    prob: float
+    reward: float  # what is paid for it
+    price: float  # kl_coef (log pi - log pi_ref), in reward units
+    behind: float  # gamma V of the state that it leads to; 0 where the response is over
+    over: bool  # nothing follows it
+    q: float
+
+
+def edges(tree: Tree, prefix: Sequence[int]) -> list[Edge]:
+    """Return the actions behind a prefix, likeliest first; their q averaged by prob is V of the prefix."""
+    depth, row = tree._state(prefix)
+    level = tree.levels[depth]
+    rewards, paid, q = (one[depth][row].tolist() for one in (tree.rewards, tree.paid, tree.q))
+    found = [
+        Edge(token, prob, reward, reward - net, worth - net, child < 0, worth)
+        for token, prob, reward, net, worth, child in zip(
+            level.actions[row].tolist(),
+            level.logprobs[row].exp().tolist(),
+            rewards,
+            paid,
+            q,
+            level.child[row].tolist(),
+            strict=True,
+        )
+    ]
+    return sorted(found, key=lambda edge: -edge.prob)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from rllab.core.errors import LabError
-from rllab.policy.forward import copy_sharing_frozen, state_scalars, without_dropout
+from rllab.policy.networks import copy_sharing_frozen, state_scalars, without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from rllab.core.records import Sequences
-    from rllab.policy.forward import Trunk
+    from rllab.policy.networks import Trunk
 
 
 class ValueFunction(Protocol):

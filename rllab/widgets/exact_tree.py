@@ -7,8 +7,8 @@ import threading
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import Progress, ProgressFunction
-from rllab.plots.numbers import MINUS, fixed, plain, probability, significant
-from rllab.plots.tree import path_tree
+from rllab.plots.text import MINUS, fixed, plain, probability, significant
+from rllab.plots.trees import path_tree
 from rllab.truth import Tree, exact
 from rllab.truth.enumeration import check_size
 from rllab.widgets.engine.components import (

@@ -8,7 +8,7 @@ from functools import partial
 from rllab.course.figures.maze import SHOWS, maze_map
 from rllab.course.tabular.loop import Moment
 from rllab.course.tabular.maze import MOVES, Maze
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.widgets.engine.components import Component, Option, Span, bold, button, columns, group, note, radios, row
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import Panel, View

@@ -10,8 +10,8 @@ from torch import Tensor
 from rllab.core.errors import Stopped
 from rllab.core.jobs import ProgressFunction
 from rllab.maths.algorithms import named
-from rllab.plots.numbers import fixed, significant
-from rllab.trainer.comparison import AlgorithmView, BatchComparison, same_batch
+from rllab.plots.text import fixed, significant
+from rllab.trainer.frozen_batch import AlgorithmView, BatchComparison, same_batch
 from rllab.widgets.engine.components import (
     Component,
     Option,

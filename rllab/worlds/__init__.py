@@ -9,7 +9,7 @@ import torch
 from transformers.utils import logging
 
 from rllab.core.errors import LabError, nearest
-from rllab.worlds.threads import set_threads_once
+from rllab.worlds.loading import set_threads_once
 from rllab.worlds.world import World
 
 __all__ = ["World", "load_world"]
@@ -24,7 +24,7 @@ def load_world(name: str, *, device: str = "auto") -> World:
     set_threads_once()
     logging.disable_progress_bar()  # weights are read in a moment: a bar is noise in a notebook
     if name not in LOADERS and _names_a_model(name):
-        from rllab.worlds.hub import load_hub
+        from rllab.worlds.shipped import load_hub
 
         return load_hub(name, device=_device(device, small=False))
     if name not in LOADERS:
@@ -50,25 +50,25 @@ def _device(wanted: str, *, small: bool) -> str:
 
 
 def _micro(*, device: str) -> World:
-    from rllab.worlds.micro import load_micro  # transformers is imported when the first world is loaded
+    from rllab.worlds.shipped import load_micro  # transformers is imported when the first world is loaded
 
     return load_micro(device=device)
 
 
 def _micro_tabular(*, device: str) -> World:
-    from rllab.worlds.micro import load_micro_tabular
+    from rllab.worlds.shipped import load_micro_tabular
 
     return load_micro_tabular(device=device)
 
 
 def _tales(*, device: str) -> World:
-    from rllab.worlds.tales import load_tales
+    from rllab.worlds.shipped import load_tales
 
     return load_tales(device=device)
 
 
 def _smollm2(*, device: str) -> World:
-    from rllab.worlds.smollm2 import load_smollm2
+    from rllab.worlds.shipped import load_smollm2
 
     return load_smollm2(device=device)
 

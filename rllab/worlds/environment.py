@@ -10,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from rllab.core.errors import LabError, nearest
-from rllab.maths.sampling import draw, exponential_noise
+from rllab.maths.divergence import draw, exponential_noise
 from rllab.policy.generation import Decoder
 from rllab.worlds import load_world
-from rllab.worlds.payments import open_ended
-from rllab.worlds.prefixes import horizon_of
+from rllab.worlds.prefixes import horizon_of, open_ended
 from rllab.worlds.world import World, as_world
 
 NAME = "rllab/Token-v0"

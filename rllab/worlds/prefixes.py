@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+
+import torch
 
 from rllab.core.config import is_whole
-from rllab.core.errors import LabError
+from rllab.core.errors import LabError, Stopped
+from rllab.core.records import Scores, Sequences
+from rllab.policy.generation import sequences_from_ids
 from rllab.policy.policy import Policy
+from rllab.value.evaluation import slices
 from rllab.value.objective import Objective
 from rllab.worlds.world import World, as_world
+
+# ---- Prefixes of responses: how long one may grow, when it is over, and which ones there cannot be ----
 
 
 def horizon_of(world: World, prompt_ids: Sequence[int]) -> int:
@@ -50,3 +58,34 @@ def check_prefix(policy: Policy, prefix: object, *, horizon: int) -> None:
             raise LabError("prefix", tuple(prefix), f"the response is over after token {place + 1}; nothing follows it")
     if len(prefix) > horizon:
         raise LabError("prefix", tuple(prefix), f"a response has at most {horizon} tokens here")
+
+
+# ---- What is paid for each token of many responses, and of those that need not be over ----
+
+AT_ONCE = 8192  # tokens: a fraction of a second, so that Stop need not wait
+
+
+def scored(
+    objective: Objective,
+    rows: Sequences,
+    *,
+    stop: threading.Event | None,
+    at_once: int = AT_ONCE,
+    count: Callable[[int], None] = lambda _: None,
+) -> Scores:
+    """Score many rows, about `at_once` tokens at a time; `count` is told how many are done."""
+    found = []
+    for some in slices(len(rows), size=max(1, at_once // rows.tokens.shape[1])):
+        if stop is not None and stop.is_set():
+            raise Stopped
+        found.append(objective.score(rows.select(some)))
+        count(some.stop)
+    parts = {name: torch.cat([one.parts[name] for one in found]) for name in found[0].parts}
+    return Scores(torch.cat([one.total for one in found]), parts, torch.cat([one.per_token for one in found]))
+
+
+def open_ended(policy: Policy, prompt: str, rows: Sequence[Sequence[int]], *, horizon: int) -> Sequences:
+    """Lay out responses; one that is not over gets one token more, so that nobody takes its last token for its end."""
+    filler = 0 if policy.eos_id else 1  # any token but the end
+    longer = [row if is_over(row, eos=policy.eos_id, horizon=horizon) else (*row, filler) for row in rows]
+    return sequences_from_ids(policy, [prompt] * len(rows), longer)

@@ -14,10 +14,9 @@ from torch import Tensor
 from rllab.core.config import check_number, is_whole
 from rllab.core.errors import LabError
 from rllab.core.records import Rollout, Sequences, State, Step
-from rllab.maths.divergence import entropy
-from rllab.maths.sampling import draw, exponential_noise, filtered
-from rllab.policy.forward import next_scalar
+from rllab.maths.divergence import draw, entropy, exponential_noise, filtered
 from rllab.policy.generation import Decoder, check_room, check_sampling, sequences_from_ids
+from rllab.policy.networks import next_scalar
 from rllab.value.critic import Critic
 from rllab.value.evaluation import evaluate
 from rllab.worlds.world import World, as_world

@@ -26,7 +26,7 @@ from rllab.course.observatory import (
     watch_best_of_n,
 )
 from rllab.course.observatory.points import varieties
-from rllab.reward.judges.story_rewards import happy_words
+from rllab.reward.judges import happy_words
 from rllab.truth import exact
 
 PLAN = Plan(every=2, samples=16, ns=(1, 2, 4), prompts=3, pairs=16)

@@ -10,8 +10,8 @@ from tests.e2e.lab import Notebook, Server, write_notebook
 LIBRARY = 400_000  # bytes: one message of the notebook is larger, the packed chart library
 CELL = """
 from rllab.course.figures.maze import maze_wave
-from rllab.plots.picture import Picture
-from rllab.plots.theme import drawing
+from rllab.plots.drawing import Picture
+from rllab.plots.drawing import drawing
 from rllab.widgets import ExplorerPanel
 from rllab.widgets.explorer import Setting
 lying = {"type": "bar", "orientation": "h", "x": [7.5, 3.25], "y": ["RLOO", "A2C"]}

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
-from rllab.preferences.label_store import LabelStore
+from rllab.preferences.labels import LabelStore
 from rllab.preferences.pairs import Pair, load_pairs
 from tests.e2e.lab import Notebook, Server, running_notebook, write_notebook
 

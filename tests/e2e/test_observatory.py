@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.e2e.lab import Notebook, Server, running_notebook
 
 CELLS = (
-    "from rllab import load_world\nfrom rllab.reward.judges.story_rewards import happy_words",
+    "from rllab import load_world\nfrom rllab.reward.judges import happy_words",
     "world = load_world('micro')\nworld = world.replace(reward=happy_words(world.policy.decode))",
     "from rllab.widgets import ObservatoryPanel\nobservatory = ObservatoryPanel(world, updates=300)\nobservatory",
 )

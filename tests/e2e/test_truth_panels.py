@@ -207,9 +207,7 @@ def test_gae_of_a_response_follows_lambda(notebook: Notebook, advantage: Locator
         expect(advantage.locator("[data-key=lam]")).to_contain_text(f"{lam:g}")
         notebook.expect_value("advantage.lam", lam)
         made = "credit(advantage.group, advantage._values(advantage.group), gamma=1.0, lam=advantage.lam)"
-        code = (
-            f"__import__('rllab.truth.estimates.group', fromlist=['credit']).{made}.advantages[advantage.row].tolist()"
-        )
+        code = f"__import__('rllab.truth.groups', fromlist=['credit']).{made}.advantages[advantage.row].tolist()"
         tokens = chips(advantage).count()
         expected = pytest.approx(notebook.value(code)[:tokens], abs=0.0051)
         expect_soon(lambda: lines(advantage, "credit")["GAE"], expected)

@@ -8,13 +8,12 @@ import random
 
 import pytest
 
-from rllab.plots.numbers import fixed, plain, significant
-from rllab.plots.text import esc, well_formed
+from rllab.plots.text import esc, fixed, plain, significant, well_formed
 
 MODULES = (
     "rllab.plots.text",
-    "rllab.plots.numbers",
-    "rllab.plots.theme",
+    "rllab.plots.text",
+    "rllab.plots.drawing",
     "rllab.widgets.engine.text",
     "rllab.widgets.engine.wire",
 )

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from rllab.plots.labels import EndLabel, end_labels
-from rllab.plots.theme import ROLES, drawing, faded
+from rllab.plots.charts import EndLabel, end_labels
+from rllab.plots.drawing import ROLES, drawing, faded
 
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#212121"  # JupyterLab's two themes
 WORDS = ("ink", "dim", "policy", "reward", "value", "up", "down", "kl")  # used for text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rllab.core.errors import Stopped
 from rllab.core.records import take_rows
-from rllab.maths.sampling import draw, exponential_noise, filtered
+from rllab.maths.divergence import draw, exponential_noise, filtered
 from rllab.policy.generation import Decoder, generate, pad_left, sequences_from_ids, write
 from rllab.policy.policy import Policy
 from rllab.value.evaluation import evaluate

@@ -11,7 +11,7 @@ import pytest
 
 from rllab.core.errors import LabError
 from rllab.core.files import data_dir
-from rllab.preferences.label_store import LabelStore, contradictions, import_pairs, without_duplicates
+from rllab.preferences.labels import LabelStore, contradictions, import_pairs, without_duplicates
 from rllab.preferences.pairs import Pair, load_pairs, save_pairs
 
 AWKWARD = ["plain", "two\nlines", "\u2028 and \x85", '"quotes" {braces}', "héllo 猫 \u202e", "", "\x00", "a\rb"]
@@ -70,7 +70,7 @@ def test_a_file_torn_at_any_byte_keeps_every_whole_label(cut, path):
 
 KILLED = """
 import sys
-from rllab.preferences.label_store import LabelStore
+from rllab.preferences.labels import LabelStore
 store = LabelStore(sys.argv[1], judge="me")
 for n in range(10**6):
     pair = store.label(f"prompt {n}", "a" * (n % 7000), "b", verdict=("first", "second", "tie")[n % 3])

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError, Stopped
-from rllab.preferences.label_store import LabelStore
-from rllab.preferences.labelling import Sitting
+from rllab.preferences.labels import LabelStore, Sitting
 from rllab.preferences.pairs import Pair, SimulatedJudge, load_pairs, save_pairs
 from rllab.preferences.selection import Question, label_pairs
 from rllab.trainer.trainer import Trainer
@@ -58,7 +57,7 @@ def test_answers_while_pairs_are_drawn_go_to_the_pair_that_was_shown(sitting, mo
         sitting.answer("second")
         return [other]
 
-    monkeypatch.setattr("rllab.preferences.labelling.propose", slow)
+    monkeypatch.setattr("rllab.preferences.labels.propose", slow)
     sitting.draw(4)
     assert (sitting.store.pairs[-1].chosen, sitting.store.pairs[-1].rejected) == (front.second, front.first)
     assert other in sitting.questions

@@ -90,7 +90,7 @@ def test_panels_know_the_engine_but_not_each_other(root: Path) -> None:
     [
         ("widgets/engine/marks.py", "from rllab.widgets.pieces.line import Line"),
         ("widgets/pieces/line.py", "from rllab.widgets.maze import MazePanel"),
-        ("widgets/value/panel.py", "from rllab.widgets.stepper.words import Look"),
+        ("widgets/value/panel.py", "from rllab.widgets.stepper.captions import Look"),
         ("widgets/maze.py", "import anywidget"),
     ],
 )
@@ -107,7 +107,7 @@ def test_at_most_fourteen_rooms(root: Path) -> None:
 
 PLANTED = {
     "up": ("maths/losses.py", "from rllab.trainer.trainer import Trainer", "maths must not import trainer"),
-    "up in a function": ("core/records.py", "def f():\n    import rllab.worlds.tales", "must not import worlds"),
+    "up in a function": ("core/records.py", "def f():\n    import rllab.worlds.shipped", "must not import worlds"),
     "up through the door": ("policy/policy.py", "from rllab import Trainer", "not through rllab's door"),
     "a module after from": ("maths/returns.py", "from rllab import worlds", "maths must not import worlds"),
     "no floor": ("utils.py", "", "give these rooms a place"),

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from rllab.reward.judges.story_grammar import StoryGrammar, base, story_grammar
+from rllab.reward.stories import StoryGrammar, base, story_grammar
 
 
 @pytest.fixture(scope="module")

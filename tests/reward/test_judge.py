@@ -8,8 +8,7 @@ import time
 import pytest
 
 from rllab.course.recipes.stories import sample_story
-from rllab.reward.judges.story_grammar import story_grammar
-from rllab.reward.judges.tales import ASKED, WEIGHTS, facts_of, judge, sentences_of
+from rllab.reward.stories import ASKED, WEIGHTS, facts_of, judge, sentences_of, story_grammar
 
 PROMPT = "Finish in 4 sentences : Mia lost her red kite ."
 STORY = "She looked under the piano . Then a wise owl came to help . At last she found the kite near the bed . {}"

@@ -7,8 +7,8 @@ import pytest
 from rllab.core.errors import LabError
 from rllab.policy.generation import sequences_from_ids
 from rllab.policy.policy import Policy
-from rllab.reward.judges import sentiment as judging
-from rllab.reward.judges.sentiment import SENTIMENT_WEIGHTS, sentiment, sentiment_judge
+from rllab.reward import judges as judging
+from rllab.reward.judges import SENTIMENT_WEIGHTS, sentiment, sentiment_judge
 from tests.fakes import fake_model
 from tests.worlds.tiny import VOCABULARY, tiny_tokenizer
 

@@ -9,7 +9,7 @@ import torch
 from rllab.core.errors import LabError
 from rllab.maths.returns import discounted_returns
 from rllab.policy.generation import sequences_from_ids
-from rllab.reward.judges.verifiable import answer_in, exact_answer, matches
+from rllab.reward.judges import answer_in, exact_answer, matches
 from rllab.reward.reward import RewardModel
 from rllab.reward.shaping import Redistributed, Shaped, WeightedSum, attention_shares, even_shares, potential_shaping
 from rllab.truth import exact

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rllab.reward.judges.story_rewards import HAPPY_WEIGHTS, count_moods, count_words, happy_words, length
-from rllab.reward.judges.tales import judge
+from rllab.reward.judges import HAPPY_WEIGHTS, count_moods, count_words, happy_words, length
+from rllab.reward.stories import judge
 
 PROMPT = "Finish in 4 sentences : Mia lost her red kite ."
 

@@ -9,9 +9,7 @@ import torch
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.records import UpdateRecord
-from rllab.trainer.comparison import ARMS, band, compare_runs, study
-from rllab.trainer.comparison.bands import T_QUANTILES, difference, interval
-from rllab.trainer.comparison.side_by_side import recorded
+from rllab.trainer.comparison import ARMS, T_QUANTILES, band, compare_runs, difference, interval, recorded, study
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 from tests.trainer.small_run import small_run

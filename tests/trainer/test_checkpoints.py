@@ -15,7 +15,7 @@ from rllab.core.errors import LabError
 from rllab.core.files import sha256, write_manifest
 from rllab.reward.reward import TextReward
 from rllab.trainer import runs
-from rllab.trainer.checkpoints.folders import current_version
+from rllab.trainer.checkpoints import current_version
 from rllab.trainer.stages import STAGES, Stages
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world

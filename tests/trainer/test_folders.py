@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rllab.core.errors import LabError
-from rllab.trainer.checkpoints.folders import current_version, new_version
+from rllab.trainer.checkpoints import current_version, new_version
 from rllab.trainer.trainer import Trainer
 from tests.trainer.small_run import same, small_run
 
@@ -73,7 +73,7 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rllab.trainer.checkpoints.checkpoint.save_file", full)
+    monkeypatch.setattr("rllab.trainer.checkpoints.save_file", full)
     with pytest.raises(LabError, match="no room left on the disk; what was saved before is as it was"):
         trainer.save(tmp_path)
     assert Trainer.load(tmp_path).index == 0

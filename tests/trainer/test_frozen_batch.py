@@ -7,7 +7,7 @@ from rllab.maths.advantages import group_relative, leave_one_out, whiten
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.divergence import selected_logprobs
 from rllab.maths.returns import gae, token_rewards
-from rllab.trainer.comparison import same_batch
+from rllab.trainer.frozen_batch import same_batch
 from rllab.worlds import load_world
 
 

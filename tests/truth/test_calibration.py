@@ -5,7 +5,7 @@ import torch
 
 from rllab import LabError, World, ZeroCritic, load_world
 from rllab.truth import ExactCritic, exact
-from rllab.truth.estimates.calibration import calibration, explained_variance
+from rllab.truth.calibration import calibration, explained_variance
 
 
 def test_explained_variance_of_known_cases() -> None:

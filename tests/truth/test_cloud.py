@@ -5,7 +5,7 @@ import torch
 
 from rllab.core.errors import LabError
 from rllab.truth import Tree, exact
-from rllab.truth.estimators.cloud import JUDGES, cloud
+from rllab.truth.estimators import JUDGES, cloud
 from tests.truth.trees import tree_world
 
 HONEST = ("nothing", "V", "exact A")

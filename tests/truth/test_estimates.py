@@ -12,8 +12,8 @@ from rllab.core.errors import LabError, Stopped
 from rllab.policy.generation import generate
 from rllab.trainer.trainer import Trainer
 from rllab.truth import ExactCritic, exact
-from rllab.truth.estimates import Candidates, WhatIf, along, candidates, estimate, foreseen, what_if
-from rllab.truth.estimates.fan import fan
+from rllab.truth.estimates import Candidates, along, candidates, estimate, foreseen
+from rllab.truth.what_if import WhatIf, fan, what_if
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.value.objective import Estimate

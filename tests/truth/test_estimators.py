@@ -9,9 +9,23 @@ import torch
 from rllab.core.errors import LabError, Stopped
 from rllab.maths.algorithms import named
 from rllab.truth import exact
-from rllab.truth.estimators import ARMS, Arm, compare, enumerated, gae_arms, judge, kl_rows, sampled, true_gradient
-from rllab.truth.estimators.arms import expected, learned, nobody, true
-from rllab.truth.estimators.gradients import Gradients, trees_of
+from rllab.truth.estimators import (
+    ARMS,
+    Arm,
+    Gradients,
+    compare,
+    enumerated,
+    expected,
+    gae_arms,
+    judge,
+    kl_rows,
+    learned,
+    nobody,
+    sampled,
+    trees_of,
+    true,
+    true_gradient,
+)
 from tests.fakes import FixedCritic
 from tests.truth.trees import PROMPT, tree_world
 

@@ -11,14 +11,13 @@ from rllab.core.errors import LabError
 from rllab.course.tabular.loop import moments
 from rllab.reward.reward import TokenReward
 from rllab.trainer.trainer import Trainer
-from rllab.truth import exact, monte_carlo
+from rllab.truth import estimates, exact, monte_carlo, what_if
+from rllab.truth.calibration import calibration
 from rllab.truth.enumeration import check_size
-from rllab.truth.estimates import along, candidates, estimate, what_if
-from rllab.truth.estimates.calibration import calibration
-from rllab.truth.estimates.fan import fan
-from rllab.truth.estimates.group import sample_group
-from rllab.truth.estimators import ARMS, compare, enumerated, sampled, true_gradient
-from rllab.truth.estimators.cloud import cloud
+from rllab.truth.estimates import along, estimate
+from rllab.truth.estimators import ARMS, cloud, compare, enumerated, sampled, true_gradient
+from rllab.truth.groups import sample_group
+from rllab.truth.what_if import fan
 from rllab.widgets import StepperPanel
 from rllab.worlds import load_world
 from rllab.worlds.environment import TokenEnv, Writer
@@ -114,9 +113,9 @@ def test_what_is_counted_is_a_whole_number(name, value):
         (lambda world: monte_carlo(world, PROMPT, [()], samples=2, seed=0, barred=range(3)), "leave a token"),
         (lambda world: estimate(world, PROMPT, [()], "exact"), "kinds is 'exact': give a list"),
         (lambda world: estimate(world, PROMPT, [()], [["exact"]]), "there are the ways"),
-        (lambda world: candidates(world, PROMPT, (), [], "monte-carlo"), "choose some tokens"),
-        (lambda world: candidates(world, PROMPT, (), [0, 0], "exact"), "name each token once"),
-        (lambda world: candidates(world, PROMPT, (), 0, "exact"), "choose some tokens"),
+        (lambda world: estimates(world, PROMPT, (), [], "monte-carlo"), "choose some tokens"),
+        (lambda world: estimates(world, PROMPT, (), [0, 0], "exact"), "name each token once"),
+        (lambda world: estimates(world, PROMPT, (), 0, "exact"), "choose some tokens"),
         (lambda world: what_if(world, PROMPT, (), ["a", "b"]), "token 1 has the id 'a'"),
         (lambda world: what_if(world, PROMPT, None, (0, 1)), "prefix is None"),
         (lambda world: along(world, PROMPT, "a b", ["exact"]), "token 1 has the id 'a'"),

@@ -9,7 +9,7 @@ import torch
 from rllab.core.errors import LabError
 from rllab.policy.generation import Decoder, sequences_from_ids, write
 from rllab.truth import exact, monte_carlo
-from rllab.truth.sampling import sample_mean
+from rllab.truth.monte_carlo import sample_mean
 from rllab.worlds.environment import TokenEnv
 from tests.small import gpt2_policy, small_world
 from tests.truth.trees import PROMPT, tree_world
@@ -130,7 +130,7 @@ def test_without_some_first_tokens_the_others_are_valued_together():
 def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatch):
     prefixes = [(), (3,), (1, 4), (5, 5, 5), (0,)]
     whole = monte_carlo(micro, micro.prompts[0], prefixes, samples=24, seed=4)
-    monkeypatch.setattr("rllab.truth.continuations.BUDGET", 2**19)  # 30 rows or so: every prefix by itself
+    monkeypatch.setattr("rllab.truth.monte_carlo.BUDGET", 2**19)  # 30 rows or so: every prefix by itself
     pieces = monte_carlo(micro, micro.prompts[0], prefixes, samples=24, seed=4)
     for one, other in zip(whole, pieces, strict=True):
         assert one.returns == pytest.approx(other.returns, abs=1e-9)
@@ -147,7 +147,7 @@ def test_what_fills_the_context_first_is_dropped_before_the_others_are_written_o
 
 def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatch):
     world = tree_world(words=3, horizon=4, seed=5)
-    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)
+    monkeypatch.setattr("rllab.truth.monte_carlo.rows_at_once", lambda *_, **__: 8)
     root, word = monte_carlo(world, PROMPT, [(), (0,)], samples=24, seed=0)
     for returns in (root.returns, word.returns):
         assert len({returns[:8], returns[8:16], returns[16:]}) == 3
@@ -155,7 +155,7 @@ def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatc
 
 def test_a_state_whose_token_is_sure_takes_all_that_follows_from_the_next(monkeypatch):
     world = tree_world(words=2, horizon=4, seed=3, kl_coef=0.0)
-    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)  # every prefix by itself
+    monkeypatch.setattr("rllab.truth.monte_carlo.rows_at_once", lambda *_, **__: 8)  # every prefix by itself
     before, after = monte_carlo(world, PROMPT, [(), (1,)], samples=8, seed=0, barred=(0, 2))
     assert before.returns == pytest.approx(after.returns)
     assert len(set(after.returns)) > 1
@@ -228,7 +228,7 @@ def test_what_cannot_be_sampled_is_refused_in_a_sentence(prefixes, samples, sent
 
 
 def test_progress_is_told_up_to_the_end(tabular, monkeypatch):
-    monkeypatch.setattr("rllab.truth.continuations.BUDGET", 2**16)
+    monkeypatch.setattr("rllab.truth.monte_carlo.BUDGET", 2**16)
     told = []
     prefixes = [(), (3,), (0,)]
     monte_carlo(tabular, tabular.prompts[0], prefixes, samples=600, seed=0, progress=lambda *one: told.append(one))

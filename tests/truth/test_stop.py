@@ -7,11 +7,11 @@ import pytest
 
 from rllab.core.errors import Stopped
 from rllab.policy.generation import generate
-from rllab.truth import exact, monte_carlo
-from rllab.truth.estimates import along, candidates, estimate, what_if
-from rllab.truth.estimates.fan import fan
-from rllab.truth.estimates.group import sample_group
+from rllab.truth import estimates, exact, monte_carlo, what_if
+from rllab.truth.estimates import along, estimate
 from rllab.truth.estimators import ARMS, compare, kl_rows, sampled
+from rllab.truth.groups import sample_group
+from rllab.truth.what_if import fan
 from rllab.worlds.stepper import Stepper
 from tests.patience import SOON
 
@@ -28,7 +28,7 @@ LONG_WORK = {
         world, world.prompts[0], [(), (3,)], ["monte-carlo"], samples=5000, stop=stop
     ),
     "along": lambda world, tree, stop: along(world, world.prompts[0], LINE, ["monte-carlo"], samples=5000, stop=stop),
-    "candidates": lambda world, tree, stop: candidates(
+    "candidates": lambda world, tree, stop: estimates(
         world, world.prompts[0], (), (3, 4), "monte-carlo", samples=5000, stop=stop
     ),
     "what_if": lambda world, tree, stop: what_if(world, world.prompts[0], (), (3, 4), samples=5000, stop=stop),
@@ -49,8 +49,8 @@ def slow(tabular, monkeypatch):
     policy = tabular.policy.copy()
     world = tabular.replace(policy=policy, reward=tabular.gold)
     tree = exact(world, world.prompts[0], horizon=4)
-    monkeypatch.setattr("rllab.truth.continuations.BUDGET", 2**14)
-    monkeypatch.setattr("rllab.truth.walk.BUDGET", 2**14)
+    monkeypatch.setattr("rllab.truth.monte_carlo.BUDGET", 2**14)
+    monkeypatch.setattr("rllab.truth.levels.BUDGET", 2**14)
     policy.model.register_forward_pre_hook(lambda *_: time.sleep(0.1))
     return world, tree
 
@@ -92,7 +92,7 @@ class Presser:
     ids=["exact", "monte_carlo", "sample_group"],
 )
 def test_stop_is_heard_between_the_responses_that_a_reward_judges(ask, tabular, monkeypatch):
-    monkeypatch.setattr("rllab.truth.sampling.AT_ONCE", 70)
+    monkeypatch.setattr("rllab.truth.monte_carlo.AT_ONCE", 70)
     monkeypatch.setattr("rllab.truth.enumeration.SCORED_AT_ONCE", 70)
     reward = Presser(tabular.gold)
     with pytest.raises(Stopped):

@@ -12,7 +12,7 @@ from rllab.maths.divergence import selected_logprobs
 from rllab.policy.generation import generate, sequences_from_ids
 from rllab.reward.reward import TokenReward
 from rllab.truth import ExactCritic, exact
-from rllab.truth.walk import open_prefixes
+from rllab.truth.levels import open_prefixes
 from rllab.value.evaluation import evaluate
 from tests.truth.trees import PROMPT, ByHand, RandomWorth, responses, tree_world
 
@@ -207,7 +207,7 @@ def test_the_transformer_in_pieces_says_what_the_full_pass_says(micro, monkeypat
     world = micro.replace(reward=micro.gold)
     whole = exact(world, micro.prompts[1], horizon=4)
     gradient = whole.gradient()
-    monkeypatch.setattr("rllab.truth.walk.BUDGET", 2**20)  # 40 prefixes at a time
+    monkeypatch.setattr("rllab.truth.levels.BUDGET", 2**20)  # 40 prefixes at a time
     open_rows = []
     handle = micro.policy.model.register_forward_pre_hook(
         lambda _, __, inputs: open_rows.append(len(inputs["input_ids"])), with_kwargs=True

@@ -9,8 +9,8 @@ from torch import Tensor
 from rllab.core.errors import Stopped
 from rllab.maths.divergence import kl_k1
 from rllab.maths.masking import masked_sum
-from rllab.policy.forward import position_ids
 from rllab.policy.generation import generate, sequences_from_ids
+from rllab.policy.networks import position_ids
 from rllab.policy.policy import Policy
 from rllab.value.critic import Critic
 from rllab.value.evaluation import evaluate, rows_within_budget

@@ -7,8 +7,8 @@ import threading
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import ProgressFunction
+from rllab.plots.drawing import Drawing, colour, drawing, faded
 from rllab.plots.text import esc
-from rllab.plots.theme import Drawing, colour, drawing, faded
 from rllab.widgets.engine.components import (
     Component,
     Option,

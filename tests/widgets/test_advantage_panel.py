@@ -9,7 +9,7 @@ from rllab import LabError, World, ZeroCritic, load_world
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.returns import td_errors
 from rllab.truth import exact
-from rllab.truth.estimates.group import credit, discounted, learned_values, sample_group, true_values
+from rllab.truth.groups import credit, discounted, learned_values, sample_group, true_values
 from rllab.widgets import AdvantagePanel
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words

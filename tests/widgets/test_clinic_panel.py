@@ -6,7 +6,7 @@ import pytest
 
 from rllab import World
 from rllab.course.clinic import CHECKS, catalogue, fault
-from rllab.trainer.diagnostics import definitions
+from rllab.trainer.signals import definitions
 from rllab.widgets import ClinicPanel
 from rllab.widgets.clinic.words import FEW_UPDATES, pace
 from rllab.widgets.pieces.pace import about

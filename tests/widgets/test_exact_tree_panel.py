@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rllab import LabError, World, ZeroCritic
-from rllab.plots.numbers import apportioned
+from rllab.plots.text import apportioned
 from rllab.truth import exact
 from rllab.widgets import ExactTreePanel
 from tests.fakes import fake_policy

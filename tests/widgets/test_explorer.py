@@ -7,9 +7,8 @@ import time
 import pytest
 
 from rllab.core.errors import LabError
-from rllab.plots.curves import Curve, training_curves
-from rllab.plots.picture import Picture
-from rllab.plots.theme import Drawing
+from rllab.plots.charts import Curve, training_curves
+from rllab.plots.drawing import Drawing, Picture
 from rllab.widgets import ExplorerPanel
 from rllab.widgets.explorer import Setting
 from tests.widgets.panels import lines, words

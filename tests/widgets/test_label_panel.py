@@ -8,7 +8,7 @@ import pytest
 
 from rllab import LabError, World, load_world
 from rllab.preferences.agreement import agreement, repeated_by
-from rllab.preferences.label_store import LabelStore
+from rllab.preferences.labels import LabelStore
 from rllab.preferences.pairs import Pair, load_pairs, save_pairs
 from rllab.widgets import LabelPanel, TrainingPanel
 from rllab.widgets.engine.panel import Panel

@@ -8,7 +8,7 @@ import pytest
 
 from rllab import World
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Form, Observatory, Plan
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.widgets import ObservatoryPanel
 from rllab.widgets.observatory.words import described, law_words
 from tests.patience import SOON

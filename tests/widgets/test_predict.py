@@ -9,8 +9,8 @@ from rllab.core.errors import LabError
 from rllab.core.jobs import ProgressFunction, jobs
 from rllab.course.exercises import Progress
 from rllab.course.exercises.prediction import Prediction
-from rllab.plots.curves import Curve, training_curves
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Curve, training_curves
+from rllab.plots.drawing import Picture
 from rllab.widgets import PredictPanel
 from tests.widgets.panels import sent, words
 

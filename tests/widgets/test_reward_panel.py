@@ -5,7 +5,7 @@ import torch
 
 from rllab import World, load_world
 from rllab.policy.generation import generate
-from rllab.reward.judges.story_rewards import happy_words
+from rllab.reward.judges import happy_words
 from rllab.reward.reward import pay
 from rllab.reward.shaping import Redistributed, WeightedSum, even_shares
 from rllab.widgets import RewardPanel

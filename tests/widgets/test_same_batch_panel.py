@@ -4,7 +4,7 @@ import pytest
 
 from rllab import World
 from rllab.maths.algorithms import ALGORITHMS
-from rllab.trainer.comparison import same_batch
+from rllab.trainer.frozen_batch import same_batch
 from rllab.widgets import SameBatchPanel
 from rllab.widgets.same_batch import MEANINGS, QUANTITIES
 from tests.widgets.panels import numbers, sent, shown, words

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from rllab import Critic, LabError, Stepper, World
-from rllab.truth import exact
-from rllab.truth.estimates import candidates, foreseen, what_if
+from rllab.truth import estimates, exact, what_if
+from rllab.truth.estimates import foreseen
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
-from rllab.widgets.stepper.words import advantage_words
+from rllab.widgets.stepper.captions import advantage_words
 from rllab.worlds.branches import MOST, Lines
 from tests.patience import SOON
 from tests.truth.trees import tree_world
@@ -110,7 +110,7 @@ def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, mon
     monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
     panel = StepperPanel(Stepper(micro), lenses=("policy", "advantage"))
     assert kinds(panel) == ["learned"]
-    found = candidates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
+    found = estimates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
     assert numbers(words(panel, "left-value"))[0] == shown(found.value.mean)
     assert numbers(words(panel))[-1] == shown(lines(panel, "curves")["V learned"][0])
     for (q, a), one in zip(bar_numbers(panel).values(), found.q, strict=True):
@@ -141,7 +141,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
     run(large, "sample")
     assert kinds(large) == ["monte-carlo"]
     tree = exact(small, "a")
-    found = candidates(small, "a", (0,), large.stepper.state_at(1).candidate_ids, "monte-carlo", samples=200)
+    found = estimates(small, "a", (0,), large.stepper.state_at(1).candidate_ids, "monte-carlo", samples=200)
     assert numbers(words(large, "left-value"))[:2] == [shown(found.value.mean), shown(found.value.standard_error)]
     for place, (q, q_error, a, _) in enumerate(bar_numbers(large).values()):
         assert (q, q_error) == (shown(found.q[place].mean), shown(found.q[place].standard_error))
@@ -162,7 +162,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
 
 
 def test_all_others_are_one_row_and_all_advantages_cancel(large: StepperPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.stepper.marks.SHOWN_BARS", 3)
+    monkeypatch.setattr("rllab.widgets.stepper.captions.SHOWN_BARS", 3)
     large.set("strip", 0)
     run(large, "sample")
     state = large.stepper.state_at(0)

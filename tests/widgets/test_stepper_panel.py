@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rllab import LabError, Stepper, World, ZeroCritic
-from rllab.plots.numbers import probability
+from rllab.plots.text import probability
 from rllab.widgets import StepperPanel
 from rllab.widgets.pieces.line import candidates, read_line
 from tests.fakes import fake_policy

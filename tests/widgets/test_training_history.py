@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from rllab import LabError, Trainer, World
-from rllab.trainer.comparison import Shelf
-from rllab.trainer.comparison.shelf import MOST
+from rllab.trainer.comparison import MOST, Shelf
 from rllab.trainer.diagnostics import diagnose, summary
 from rllab.widgets import TrainingPanel
 from tests.patience import SOON

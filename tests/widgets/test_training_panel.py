@@ -10,8 +10,8 @@ import torch
 
 from rllab import LabError, Scores, Sequences, Trainer, World
 from rllab.core.jobs import jobs
-from rllab.plots.curves import MOST_POINTS
-from rllab.plots.numbers import fixed
+from rllab.plots.charts import MOST_POINTS
+from rllab.plots.text import fixed
 from rllab.value.critic import ZeroCritic
 from rllab.widgets import TrainingPanel
 from rllab.widgets.training.words import ratio_finding, reading
@@ -259,7 +259,7 @@ def test_hacking_is_said_and_gaps_stay_gaps(micro: World) -> None:
 
 
 def test_a_long_run_is_thinned_for_the_page(micro: World) -> None:
-    from rllab.plots.curves import Curve, training_curves
+    from rllab.plots.charts import Curve, training_curves
 
     history = [{"m": float(update)} for update in range(10_000)]
     history[5000]["m"] = float("nan")

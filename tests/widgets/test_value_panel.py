@@ -7,9 +7,8 @@ import threading
 import pytest
 
 from rllab import Critic, LabError, Stepper, World, ZeroCritic
-from rllab.truth import exact, monte_carlo
-from rllab.truth.estimates import what_if
-from rllab.truth.estimates.fan import fan
+from rllab.truth import exact, monte_carlo, what_if
+from rllab.truth.what_if import fan
 from rllab.widgets import ValuePanel
 from rllab.widgets.engine.panel import Panel
 from tests.truth.trees import tree_world

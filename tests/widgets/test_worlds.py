@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rllab import Trainer, World
-from rllab.reward.judges.verifiable import matches
+from rllab.reward.judges import matches
 from rllab.widgets import (
     AdvantagePanel,
     ClinicPanel,

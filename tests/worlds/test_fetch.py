@@ -16,7 +16,7 @@ from rllab.core.files import check_manifest
 from rllab.worlds import fetch as fetching
 from rllab.worlds import load_world
 from rllab.worlds.fetch import Task, fetch
-from rllab.worlds.pretrained import check_once, model_folder
+from rllab.worlds.loading import check_once, model_folder
 from tests.worlds.tiny import tiny_model
 from tests.worlds.wheel import offer, pin, write_gguf, write_wheel
 
@@ -46,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, saved: Path) -> list[str]:
 
     def instead(task: Task, command: list[str], *, watch: Path, text: str, **rest: object) -> None:
         ran.append(text)
-        if "rllab.worlds.unpack" in command:
+        if "rllab.worlds.fetch" in command:
             shutil.copytree(saved, watch, dirs_exist_ok=True)
         else:
             run(task, command, watch=watch, text=text, **rest)

@@ -14,7 +14,7 @@ from rllab.trainer.trainer import Trainer
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.worlds import load_world
-from rllab.worlds.pretrained import model_folder
+from rllab.worlds.loading import model_folder
 
 SMALL = {"batch_size": 4, "micro_batch_size": 2, "max_new_tokens": 6, "lr": 1e-2}
 

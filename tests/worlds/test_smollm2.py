@@ -11,8 +11,8 @@ from rllab.policy.generation import generate
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
-from rllab.worlds.pretrained import model_folder
-from rllab.worlds.smollm2 import FETCH, smollm2_prompts
+from rllab.worlds.loading import model_folder
+from rllab.worlds.shipped import FETCH, smollm2_prompts
 from tests.conftest import USERS_HOME
 
 

@@ -10,7 +10,7 @@ import torch
 
 from rllab.core.errors import Stopped
 from rllab.core.jobs import ProgressFunction
-from rllab.truth.best_of import best_of_law
+from rllab.truth.optimum import best_of_law
 
 NS = (1, 2, 4, 16, 64, 256, 1024)
 

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from rllab.core.errors import Stopped
 from rllab.core.jobs import ProgressFunction
-from rllab.truth.best_of import best_of_law
 from rllab.truth.levels import Level
-from rllab.truth.optimum import Optimum, soft_optimum
+from rllab.truth.optimum import Optimum, best_of_law, soft_optimum
 
 ANSWERS = 200
 BETAS = (5.0, 3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.4, 0.35, 0.3, 0.25)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rllab.plots.labels import span
-from rllab.plots.numbers import fixed
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing
+from rllab.plots.charts import span
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import fixed
 from rllab.truth import Tree
-from rllab.truth.estimates.calibration import Part
+from rllab.truth.calibration import Part
 
 HEIGHT = 240
 EARLY, EVENLY, LATE = "early", "evenly", "late"

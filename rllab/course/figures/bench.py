@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rllab.plots.numbers import significant
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import significant
 from rllab.truth.estimators import BenchRow
 
 

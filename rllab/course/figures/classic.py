@@ -10,11 +10,9 @@ from torch import Tensor
 from rllab.course.tabular.bias import maximisation_bias
 from rllab.course.tabular.lookahead import look_ahead, sampled_mean
 from rllab.course.tabular.off_policy import mixed_targets
-from rllab.plots.labels import EndLabel, end_labels, span
-from rllab.plots.numbers import fixed
-from rllab.plots.picture import Picture
-from rllab.plots.text import esc
-from rllab.plots.theme import Drawing, colour, drawing
+from rllab.plots.charts import EndLabel, end_labels, span
+from rllab.plots.drawing import Drawing, Picture, colour, drawing
+from rllab.plots.text import esc, fixed
 from rllab.truth import Tree
 
 ACTION_COUNTS = (2, 4, 10, 20, 50)

@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rllab.plots.labels import span
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
-from rllab.plots.text import esc
-from rllab.plots.theme import Drawing, colour, drawing, faded
+from rllab.plots.charts import span
+from rllab.plots.drawing import Drawing, Picture, colour, drawing, faded
+from rllab.plots.text import esc, fixed, significant
 from rllab.truth import Tree
-from rllab.truth.estimators.cloud import Cloud, cloud
+from rllab.truth.estimators import Cloud, cloud
 
 HEIGHT = 320
 SHOWN = 200  # single gradients

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from rllab.course.experiments import x01, x02, x04
-from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing
+from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import fixed, significant
 
 ROLE = {"terminal": "reward", "reward-to-go": "value", "own token": "policy"}
 NAME = {"terminal": "one score at the end", "reward-to-go": "reward to go", "own token": "own token"}

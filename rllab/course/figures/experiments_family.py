@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from rllab.course.experiments import x11, x13, x16
 from rllab.course.figures.experiments_training import length_bias
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed
 
 MUCH = 1.5  # a length that has grown by this factor has grown
 WINDOW = 20  # episodes that a smoothed return is the mean of

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from rllab.course.experiments import x06, x07, x08, x09, x12, x20
 from rllab.course.figures.experiments_training import found_by_bonus
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed, significant
 
 MANY = ("policy", "value", "reward", "down", "kl")
 KINDS = {

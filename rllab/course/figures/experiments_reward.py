@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rllab.course.experiments import x19
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
 
 ROLES = ("value", "policy", "reward")
 NEAR = 0.04  # a share this close to the ceiling has come to it

@@ -9,10 +9,9 @@ import statistics
 from collections.abc import Sequence
 
 from rllab.course.experiments import x11, x12, x14, x15, x17, x18
-from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart, log_axis
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing
+from rllab.plots.charts import HEIGHT, Axes, Line, line_chart, log_axis
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import fixed, significant
 
 LOWEST = -1.0  # explained variance below which a line is told and not drawn: it would flatten the others
 FIVE = ("policy", "value", "reward", "down", "kl")  # colours of lines that have no meaning of their own

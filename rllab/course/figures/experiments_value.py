@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rllab.course.experiments import x03, x05, x10
-from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing
+from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import fixed, significant
 
 FOUR = ("policy", "reward", "value", "down")  # colours of lines that have no meaning of their own
 SHOWN_BATCHES = (4, 16, 256, 1024)

@@ -13,11 +13,10 @@ from rllab.course.tabular.off_policy import importance_weights
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.losses import REDUCERS, dpo_loss, reduce
-from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
-from rllab.plots.numbers import fixed, probability
-from rllab.plots.picture import Picture
-from rllab.plots.theme import colour, drawing, faded
-from rllab.trainer.comparison import BatchComparison
+from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.drawing import Picture, colour, drawing, faded
+from rllab.plots.text import fixed, probability
+from rllab.trainer.frozen_batch import BatchComparison
 from rllab.truth import Tree
 
 GROUP_SIZES = (2, 4, 8, 16)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllab.course.tabular.feeder import press_curve
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
-from rllab.plots.theme import Drawing, faded
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Drawing, Picture, faded
+from rllab.plots.text import fixed, significant
 
 TRIALS = 200
 FOUND = 0.5  # a cat that presses more often than not has found the lever

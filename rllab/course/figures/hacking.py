@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed, probability
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed, probability
 from rllab.truth import Tree
 
 BETAS = (5.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rllab.course.tabular.maze import Maze, arrows, sweeps
-from rllab.plots.picture import Picture
-from rllab.plots.theme import Drawing, colour, drawing, faded
+from rllab.plots.drawing import Drawing, Picture, colour, drawing, faded
 
 HEIGHT = 300
 ASIDE = 0.34  # of a cell: the way runs below and right of what is written in the cells, not through it

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Form
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.theme import Drawing
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Drawing
 
 DISTANCE = "√KL to the reference (√nats)"
 ROLE = {PPO: "policy", BEST_OF_N: "value", DPO: "down"}

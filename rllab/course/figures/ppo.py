@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from rllab.maths.losses import clipped_surrogate_loss, course_clipped_loss
-from rllab.plots.line_chart import HEIGHT, Axes, Line, line_chart
-from rllab.plots.numbers import apportioned, fixed
-from rllab.plots.picture import Picture
-from rllab.plots.text import esc
-from rllab.plots.theme import colour, drawing
+from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.drawing import Picture, colour, drawing
+from rllab.plots.text import apportioned, esc, fixed
 
 GOOD, BAD = "good: A = +1", "bad: A = −1"
 LEGEND = {

@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 
-from rllab.plots.line_chart import HEIGHT
-from rllab.plots.numbers import fixed
-from rllab.plots.picture import Picture
-from rllab.plots.text import esc
-from rllab.plots.theme import colour, drawing, faded
+from rllab.plots.charts import HEIGHT
+from rllab.plots.drawing import Picture, colour, drawing, faded
+from rllab.plots.text import esc, fixed
 from rllab.reward.shaping import potential_shaping
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from rllab.maths.divergence import entropy
-from rllab.plots.line_chart import Axes, Line, line_chart
-from rllab.plots.numbers import fixed, probability
-from rllab.plots.picture import Picture
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed, probability
 
 TAUS = tuple(number / 20 for number in range(2, 81))  # 0.1 to 4
 REACH = 0.5  # how far the tangent is drawn to both sides

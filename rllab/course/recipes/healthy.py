@@ -13,7 +13,7 @@ from rllab.core.errors import Stopped
 from rllab.core.files import data_dir, write_atomically
 from rllab.core.records import UpdateRecord
 from rllab.policy.generation import Progress
-from rllab.trainer.diagnostics import definitions
+from rllab.trainer.signals import definitions
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 

@@ -25,15 +25,15 @@ from rllab.core.records import Sequences
 from rllab.course.recipes.critics import fit_critic
 from rllab.course.recipes.labelling import label_pairs, save_reward_model
 from rllab.course.recipes.words import word_tokenizer
-from rllab.policy.forward import action_logits
 from rllab.policy.generation import Progress, generate, sequences_from_ids
+from rllab.policy.networks import action_logits
 from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM, TabularForSequenceClassification
 from rllab.preferences.pairs import save_pairs
 from rllab.preferences.training import fit_reward_model
-from rllab.reward.judges.micro import micro_gold
+from rllab.reward.judges import micro_gold
 from rllab.value.critic import Critic
-from rllab.worlds.micro import MICRO_DEFAULTS
+from rllab.worlds.shipped import MICRO_DEFAULTS
 from rllab.worlds.world import World
 
 STEPS, ROWS, LEARNING_RATE = 400, 256, 3e-3

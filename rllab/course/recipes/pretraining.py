@@ -14,8 +14,8 @@ from torch.nn import ModuleList
 from transformers import PreTrainedModel
 
 from rllab.core.errors import Stopped
-from rllab.policy.forward import action_logits
 from rllab.policy.generation import Progress, sequences_from_ids
+from rllab.policy.networks import action_logits
 from rllab.policy.policy import Policy
 
 POOL = 64  # batches whose texts are sorted by length together, so that little is padding

@@ -9,8 +9,7 @@ from typing import Any
 from rllab.core.errors import LabError
 from rllab.core.records import Sequences
 from rllab.policy.generation import generate
-from rllab.reward.judges.story_grammar import StoryGrammar
-from rllab.reward.judges.tales import sentences_of
+from rllab.reward.stories import StoryGrammar, sentences_of
 from rllab.worlds.world import World
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rllab.reward.judges.story_grammar import Hero, Pattern, StoryGrammar
+from rllab.reward.stories import Hero, Pattern, StoryGrammar
 
 Kind = TypeVar("Kind")
 

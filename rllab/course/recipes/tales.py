@@ -25,11 +25,10 @@ from rllab.policy.generation import Progress
 from rllab.policy.policy import Policy
 from rllab.preferences.pairs import Pair, save_pairs
 from rllab.preferences.training import FitConfig, RewardFit, fit_reward_model, scalar_model
-from rllab.reward.judges.story_grammar import StoryGrammar, story_grammar
-from rllab.reward.judges.tales import tales_gold
+from rllab.reward.stories import StoryGrammar, story_grammar, tales_gold
 from rllab.trainer.stages import derived_seed
 from rllab.value.critic import Critic, ZeroCritic
-from rllab.worlds.tales import ABOUT, MAX_NEW_TOKENS, TALES_DEFAULTS
+from rllab.worlds.shipped import ABOUT, MAX_NEW_TOKENS, TALES_DEFAULTS
 from rllab.worlds.world import World
 
 EOS = "<eos>"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rllab.core.errors import LabError
 from rllab.truth import Tree
-from rllab.truth.backup import following
+from rllab.truth.levels import following
 from rllab.value.critic import ValueFunction
 from rllab.value.evaluation import slices
 

@@ -1,13 +1,13 @@
 """Learning from preferences: a reward model fitted to pairs, and policies trained on pairs without one."""
 
-from rllab.preferences.training.policy_fit import (
+from rllab.preferences.dpo import (
     ImplicitReward,
     PreferenceConfig,
     PreferenceTrainer,
     fine_tune,
     train_dpo,
 )
-from rllab.preferences.training.reward_fit import FitConfig, RewardFit, fit_reward_model, scalar_model
+from rllab.preferences.reward_fit import FitConfig, RewardFit, fit_reward_model, scalar_model
 
 __all__ = [
     "FitConfig",

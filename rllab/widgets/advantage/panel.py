@@ -8,8 +8,8 @@ from torch import Tensor
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import ProgressFunction
-from rllab.plots.numbers import fixed, plain
-from rllab.truth.estimates.group import (
+from rllab.plots.text import fixed, plain
+from rllab.truth.groups import (
     Group,
     credit,
     learned_values,

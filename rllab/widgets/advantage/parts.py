@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rllab.plots.credit import credit_bars
-from rllab.plots.numbers import apportioned, fixed, plain
-from rllab.truth.estimates.group import Credit, Group
+from rllab.plots.states import credit_bars
+from rllab.plots.text import apportioned, fixed, plain
+from rllab.truth.groups import Credit, Group
 from rllab.widgets.engine.components import Component, Option, Span, bold, group, heading, note, term
 from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.pieces.backup import written

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rllab.course.clinic import Case
-from rllab.plots.curves import Curve, training_curves
-from rllab.plots.numbers import fixed, plain
+from rllab.plots.charts import Curve, training_curves
+from rllab.plots.text import fixed, plain
 from rllab.trainer.diagnostics import diagnose
 from rllab.trainer.update_trace import token_columns
 from rllab.widgets.engine.components import (

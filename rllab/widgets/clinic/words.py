@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rllab.course.clinic import Case
 from rllab.course.clinic.cases import UPDATES
-from rllab.plots.numbers import counted
+from rllab.plots.text import counted
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.pace import about, is_large, seconds_left
 from rllab.worlds import World

@@ -10,7 +10,7 @@ import functools
 import json
 from pathlib import Path
 
-from rllab.plots.theme import ROLES, template
+from rllab.plots.drawing import ROLES, template
 
 STATIC = Path(__file__).parent / "static"
 PARTS = ("dom.js", "words.js", "controls.js", "tokens.js", "answers.js", "chart.js", "panel.js")

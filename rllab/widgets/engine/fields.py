@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rllab.core.errors import LabError
-from rllab.plots.numbers import MINUS
+from rllab.plots.text import MINUS
 
 
 def read_number(label: str, value: object) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.plots.theme import Drawing
+from rllab.plots.drawing import Drawing
 from rllab.widgets.engine.components import Component, Set, Span, spans
 
 CHART_HEIGHT = 220  # pixels

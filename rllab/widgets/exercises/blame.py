@@ -5,7 +5,7 @@ from __future__ import annotations
 from rllab.core.config import Timing
 from rllab.core.notation import label
 from rllab.course.exercises.blame import BlameGame, good_text
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.reward.reward import Reward
 from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import Component, Option, Span, button, radios, row

@@ -9,7 +9,7 @@ from rllab.core.errors import LabError
 from rllab.core.jobs import ProgressFunction
 from rllab.course.exercises.prediction import Prediction
 from rllab.course.exercises.records import Verdict
-from rllab.plots.picture import Picture
+from rllab.plots.drawing import Picture
 from rllab.widgets.engine.answers import choices, prose
 from rllab.widgets.engine.components import Component, Option, Span, button, note, number, progress, row
 from rllab.widgets.engine.fields import read_number

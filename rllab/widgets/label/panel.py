@@ -11,8 +11,7 @@ from rllab.core.errors import LabError, Stopped
 from rllab.core.files import home_dir
 from rllab.core.jobs import ProgressFunction
 from rllab.preferences.agreement import AgainstJudge
-from rllab.preferences.label_store import LabelStore, Verdict
-from rllab.preferences.labelling import Sitting
+from rllab.preferences.labels import LabelStore, Sitting, Verdict
 from rllab.preferences.pairs import SimulatedJudge
 from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import (

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from rllab.plots.agreement import Point, accuracy_curve, calibration_curve
-from rllab.plots.numbers import counted, fixed
+from rllab.plots.text import counted, fixed
 from rllab.preferences.agreement import AgainstJudge, Agreement
-from rllab.preferences.label_store import Imported
-from rllab.preferences.labelling import Report, Revealed, Sitting
+from rllab.preferences.labels import Imported, Report, Revealed, Sitting
 from rllab.widgets.engine.components import Component, Span, bold, columns, group, heading, term
 from rllab.widgets.engine.marks import chart
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import ProgressFunction
 from rllab.maths.algorithms import ALGORITHMS
-from rllab.plots.numbers import plain
+from rllab.plots.text import plain
 from rllab.trainer.microscope import Examination, examine
 from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import (

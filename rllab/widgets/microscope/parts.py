@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from rllab.plots.changes import Candidate, before_and_after, change_bars
-from rllab.plots.numbers import fixed, probability, significant
+from rllab.plots.text import fixed, probability, significant
 from rllab.trainer.microscope import Examination, Spill
 from rllab.widgets.engine.components import Component, Option, Set, Span, columns, fold, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint

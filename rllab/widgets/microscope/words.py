@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.trainer.microscope import Examination
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.microscope.parts import Text, candidates, written

@@ -12,7 +12,7 @@ from rllab.core.errors import Stopped
 from rllab.core.jobs import ProgressFunction
 from rllab.course.figures.observatory import HEIGHT, compared, pressed
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Observatory, first_hacked
-from rllab.plots.numbers import plain
+from rllab.plots.text import plain
 from rllab.widgets.engine.components import (
     Component,
     Option,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from rllab.core.errors import LabError
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Form, Point, Sample, Steered, forms_of
-from rllab.plots.curves import decimated
-from rllab.plots.numbers import fixed, plain, significant
+from rllab.plots.charts import decimated
+from rllab.plots.text import fixed, plain, significant
 from rllab.widgets.engine.components import Span, bold
 
 Words = tuple[Span | str, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rllab.plots.numbers import MINUS, apportioned, fixed, plain, probability
-from rllab.plots.tree import Twig
+from rllab.plots.text import MINUS, apportioned, fixed, plain, probability
+from rllab.plots.trees import Twig
 from rllab.truth import Tree
-from rllab.truth.edges import Edge, edges
+from rllab.truth.tree import Edge, edges
 from rllab.widgets.engine.components import Component, Span
 from rllab.widgets.engine.marks import Bar, Column, table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rllab.trainer.diagnostics import definitions
+from rllab.trainer.signals import definitions
 from rllab.widgets.engine.components import Span, term
 
 

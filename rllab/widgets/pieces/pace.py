@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from rllab.core.jobs import ProgressFunction
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.worlds import World
 
 LARGE = 10_000_000  # parameters: from here on a batch takes long, so fewer are asked for at a time

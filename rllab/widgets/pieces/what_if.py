@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import ProgressFunction
-from rllab.plots.numbers import MINUS, fixed
-from rllab.plots.value import two_histograms
-from rllab.truth.estimates import WhatIf, what_if
+from rllab.plots.states import two_histograms
+from rllab.plots.text import MINUS, fixed
+from rllab.truth.what_if import WhatIf, what_if
 from rllab.widgets.engine.components import Component, Option, row, select
 from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.marks import chart

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rllab.core.config import PrefixPay, Timing
 from rllab.core.errors import Stopped
 from rllab.core.jobs import ProgressFunction
-from rllab.plots.numbers import counted, fixed
+from rllab.plots.text import counted, fixed
 from rllab.policy.generation import generate
 from rllab.reward.reward import Reward
 from rllab.widgets.engine.components import (

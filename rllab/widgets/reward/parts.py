@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rllab.plots.numbers import fixed
-from rllab.plots.payments import Line, payment_bars, prefix_lines
+from rllab.plots.states import Line, payment_bars, prefix_lines
+from rllab.plots.text import fixed
 from rllab.widgets.engine.components import Component, Set, Span, columns, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, Column, chart, chips, table, tint
 from rllab.widgets.reward.words import WHEN, Paid

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rllab.core.config import PrefixPay, Timing
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.backup import written
 from rllab.worlds.scoring import Reading

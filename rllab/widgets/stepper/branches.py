@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rllab.core.notation import label
-from rllab.plots.branches import Strand, branch_tree, height_of
+from rllab.plots.trees import Strand, branch_tree, height_of
 from rllab.widgets.engine.components import Component, Option, group, heading
 from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.text import visible

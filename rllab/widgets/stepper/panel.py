@@ -29,17 +29,21 @@ from rllab.widgets.pieces.pace import usual_samples
 from rllab.widgets.pieces.what_if import check_different, chosen, comparison, read_samples, what_if_words
 from rllab.widgets.pieces.worlds import Worlds
 from rllab.widgets.stepper.branches import branch_picture, line_options
-from rllab.widgets.stepper.marks import FIRST_SHOWN, SHOWS, bar_tokens
-from rllab.widgets.stepper.parts import candidate_bars, line_picture, strip
-from rllab.widgets.stepper.settings import sampling_fold
-from rllab.widgets.stepper.words import (
+from rllab.widgets.stepper.captions import (
+    FIRST_SHOWN,
+    SHOWS,
     Look,
     Words,
     advantage_words,
+    bar_tokens,
+    candidate_bars,
+    line_picture,
     policy_words,
     reward_words,
+    strip,
     value_words,
 )
+from rllab.widgets.stepper.settings import sampling_fold
 from rllab.widgets.stepper.worth import UNKNOWN, Worth, is_known_exactly
 from rllab.worlds import World
 from rllab.worlds.branches import Lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rllab.core.errors import LabError
-from rllab.plots.numbers import plain
+from rllab.plots.text import plain
 from rllab.widgets.engine.components import Component, fold, number, row
 from rllab.widgets.engine.fields import read_number, read_whole
 from rllab.worlds.stepper import Stepper

@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass, field, replace
 
 from rllab.core.jobs import ProgressFunction
-from rllab.plots.numbers import fixed
-from rllab.plots.steps import Outlook, Sampled
-from rllab.truth.estimates import Candidates, WhatIf, candidates, foreseen, of_tree
-from rllab.truth.estimates.arithmetic import SURE, difference
+from rllab.plots.states import Outlook, Sampled
+from rllab.plots.text import fixed
+from rllab.truth.estimates import SURE, Candidates, candidates, difference, foreseen, of_tree
+from rllab.truth.what_if import WhatIf
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import Span

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rllab.maths.algorithms import ALGORITHMS
-from rllab.plots.curves import Beside
-from rllab.plots.numbers import plain
+from rllab.plots.charts import Beside
+from rllab.plots.text import plain
 from rllab.widgets.engine.components import (
     Component,
     Option,

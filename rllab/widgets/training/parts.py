@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rllab.core.records import UpdateRecord
-from rllab.plots.curves import BANDS_HEIGHT, banded_curves
-from rllab.plots.numbers import counted, fixed
+from rllab.plots.charts import BANDS_HEIGHT, banded_curves
+from rllab.plots.text import counted, fixed
 from rllab.trainer.comparison import Band, Study
-from rllab.trainer.diagnostics import Finding, diagnose, summary
+from rllab.trainer.diagnostics import diagnose, summary
+from rllab.trainer.signals import Finding
 from rllab.trainer.trainer import Trainer
 from rllab.value.critic import ZeroCritic
 from rllab.widgets.engine.components import Component, bold, button, finding, fold, group, heading, note, number, row

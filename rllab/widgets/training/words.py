@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rllab.core.config import Config
-from rllab.plots.curves import Beside, Curve, training_curves
-from rllab.plots.numbers import fixed, plain
-from rllab.plots.theme import Drawing
+from rllab.plots.charts import Beside, Curve, training_curves
+from rllab.plots.drawing import Drawing
+from rllab.plots.text import fixed, plain
 from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import Span, bold
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from rllab.core.jobs import ProgressFunction
 from rllab.truth import Tree
-from rllab.truth.estimates import WhatIf, along
-from rllab.truth.estimates.fan import Fan, fan
+from rllab.truth.estimates import along
+from rllab.truth.what_if import Fan, WhatIf, fan
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rllab.plots.value import MOST_LINES, Ways, fan_of, three_ways
-from rllab.truth.estimates.fan import Fan
+from rllab.plots.states import MOST_LINES, Ways, fan_of, three_ways
+from rllab.truth.what_if import Fan
 from rllab.widgets.engine.components import Component, Set, group, heading, note, term
 from rllab.widgets.engine.marks import Chip, chart, chips, tint
 from rllab.widgets.engine.text import visible

@@ -6,9 +6,9 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.truth import Tree
-from rllab.truth.estimates.fan import Fan
+from rllab.truth.what_if import Fan
 from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.pieces.backup import written

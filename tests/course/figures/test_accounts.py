@@ -5,11 +5,10 @@ import pytest
 from rllab.course.figures.accounts import foresight, luck_by_token
 from rllab.course.figures.bench import noise_of_estimators
 from rllab.course.figures.cloud import NAMES, SHOWN, gradient_cloud, one_step
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.truth import Tree, exact
-from rllab.truth.estimates.calibration import Part
-from rllab.truth.estimators.cloud import JUDGES, cloud
-from rllab.truth.estimators.rows import BenchRow
+from rllab.truth.calibration import Part
+from rllab.truth.estimators import JUDGES, BenchRow, cloud
 from tests.truth.trees import tree_world
 
 

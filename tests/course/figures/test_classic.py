@@ -11,7 +11,7 @@ from rllab.course.figures.maze import maze_wave
 from rllab.course.tabular.bias import maximisation_bias
 from rllab.course.tabular.lookahead import look_ahead, sampled_mean
 from rllab.course.tabular.maze import Maze
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 from rllab.truth import Tree, exact
 
 

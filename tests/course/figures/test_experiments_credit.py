@@ -2,7 +2,7 @@
 
 from rllab.course.experiments import x01, x02, x04
 from rllab.course.figures.experiments_credit import NAME, noise_by_length, samples_by_length, shaping_arms
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 
 
 def test_noise_is_drawn_as_it_was_measured_beside_what_is_exact() -> None:

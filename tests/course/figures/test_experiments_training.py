@@ -8,8 +8,8 @@ import pytest
 from rllab.course.experiments import x11, x12, x14, x15, x17, x18
 from rllab.course.experiments.recorded import recorded_result
 from rllab.course.figures import experiments_training as pictures
-from rllab.plots.numbers import fixed, significant
-from rllab.plots.picture import Picture
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed, significant
 
 DRAWN = {
     "length_bias": x11,

@@ -11,7 +11,7 @@ from rllab.course.figures.experiments_value import (
     groups,
     kl_estimators,
 )
-from rllab.plots.numbers import fixed, significant
+from rllab.plots.text import fixed, significant
 
 
 @pytest.fixture(scope="module")

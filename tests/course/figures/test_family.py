@@ -22,7 +22,7 @@ from rllab.course.figures.family import (
 )
 from rllab.preferences.pairs import load_pairs
 from rllab.preferences.training import train_dpo
-from rllab.trainer.comparison import same_batch
+from rllab.trainer.frozen_batch import same_batch
 from rllab.truth import exact
 
 PROMPT = "cat is"

@@ -7,7 +7,7 @@ from rllab.course.figures.feeder import many_cats, one_cat
 from rllab.course.figures.maze import SHOWS, maze_map
 from rllab.course.tabular.feeder import press_curve
 from rllab.course.tabular.maze import Maze, sweeps
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 
 
 def test_one_cat_is_drawn_as_it_learned() -> None:

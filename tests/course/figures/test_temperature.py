@@ -7,7 +7,7 @@ import torch
 
 from rllab.course.figures.temperature import TAUS, entropy_by_temperature
 from rllab.maths.divergence import entropy
-from rllab.plots.numbers import fixed
+from rllab.plots.text import fixed
 
 STATES = {"here": torch.tensor([2.0, 1.0, 0.0, -1.0]), "even": torch.zeros(4)}
 NAMES = dict(enumerate("abcd"))

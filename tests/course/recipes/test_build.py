@@ -11,7 +11,7 @@ from rllab.course.recipes import build
 from rllab.course.recipes.pretraining import Schedule, Text, held_out_loss, in_batches, pretrain, token_losses
 from rllab.course.recipes.tales import Recipe, build_tales, corpus, new_policy
 from rllab.preferences.training import FitConfig
-from rllab.reward.judges.story_grammar import story_grammar
+from rllab.reward.stories import story_grammar
 
 TINY = Recipe(
     stories=64,

@@ -6,8 +6,7 @@ import pytest
 
 from rllab.core.files import check_manifest, data_dir, sha256
 from rllab.preferences.pairs import load_pairs
-from rllab.reward.judges.story_grammar import story_grammar
-from rllab.reward.judges.tales import facts_of, sentences_of
+from rllab.reward.stories import facts_of, sentences_of, story_grammar
 
 FOLDER = data_dir() / "tales"
 MODELS = data_dir() / "models"

@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 
 from rllab.course.recipes.stories import LENGTHS, sample_story
-from rllab.reward.judges.story_grammar import story_grammar
-from rllab.reward.judges.tales import facts_of, judge, sentences_of
+from rllab.reward.stories import facts_of, judge, sentences_of, story_grammar
 
 COUNT = 1500
 

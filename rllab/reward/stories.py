@@ -1,0 +1,433 @@
+"""The grammar of the children's stories: patterns with slots, filled when writing, recognised when judging."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rllab.core.files import data_dir
+from rllab.reward.reward import TextReward
+
+# ---- The grammar of the children's stories: patterns with slots, filled when writing, recognised when jud ----
+
+LONGEST = 40  # words; no sentence of the grammar comes near it
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One way to say something: words, and slots in braces."""
+
+    line: int  # forms of the same line of the grammar share it
+    stage: str
+    want: str  # "" where it fits every want
+    ending: str  # happy, sad or mixed; "" before the end of a story
+    mood: int
+    items: tuple[str, ...]
+
+    @functools.cached_property
+    def slots(self) -> frozenset[str]:
+        """Return the names of its slots."""
+        return frozenset(item[1:-1] for item in self.items if item.startswith("{"))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A sentence recognised: its pattern and the word in each slot."""
+
+    pattern: Pattern
+    slots: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Hero:
+    """Whom a story is about; `pronoun` is she or he, `species` is empty for children."""
+
+    name: str
+    pronoun: str
+    species: str
+
+
+@dataclass
+class Node:
+    """A place in the trie of all patterns."""
+
+    following: dict[str, Node] = field(default_factory=dict)  # word or {slot} -> node
+    complete: list[Pattern] = field(default_factory=list)
+
+
+class StoryGrammar:
+    """Sentence patterns and word lists, with a recogniser that reads word by word.
+
+    Patterns share their beginnings in a trie. A word may fill several slots, so the recogniser follows a
+    set of places at once, as a non-deterministic automaton does.
+    """
+
+    def __init__(self, grammar: Mapping[str, Any], lexicon: Mapping[str, Any]) -> None:
+        self.arc: list[dict[str, Any]] = grammar["arc"]
+        self.endings: dict[str, float] = grammar["endings"]
+        self.wants: dict[str, str] = lexicon["wants"]
+        self.pronouns: dict[str, dict[str, str]] = lexicon["pronouns"]
+        self.heroes = [Hero(one["name"], one["is"], one.get("species", "")) for one in lexicon["heroes"]]
+        self.slots = _slot_words(lexicon, self.heroes)
+        self.headers = _patterns([{"say": say} for say in grammar["header"]], grammar["macros"], stage="header")
+        self.openings = _patterns(grammar["openings"], grammar["macros"], stage="opening")
+        self.sentences = _patterns(grammar["sentences"], grammar["macros"])
+        self._fills = _by_word(self.slots)
+        self._root = _trie([*self.openings, *self.sentences])
+        self._read = functools.lru_cache(maxsize=50_000)(self._read_uncached)
+
+    @functools.cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Return every word that the grammar can write, sorted."""
+        patterns = [*self.headers, *self.openings, *self.sentences]
+        literal = {item for pattern in patterns for item in pattern.items if not item.startswith("{")}
+        return tuple(sorted(literal | set(self._fills)))
+
+    def parse(self, words: Sequence[str]) -> Reading | None:
+        """Return the reading of a sentence, its end mark included; None where it is not of the grammar."""
+        return self._read(tuple(words[:LONGEST]))[0]
+
+    def may_continue(self, words: Sequence[str]) -> bool:
+        """Tell whether some sentence of the grammar begins with these words."""
+        return self._read(tuple(words[:LONGEST]))[1]
+
+    def fill(self, pattern: Pattern, bound: Mapping[str, str], chance: random.Random) -> str:
+        """Write a sentence: bound slots get their word, the others one by chance, no word twice."""
+        said: list[str] = []
+        for item in pattern.items:
+            if not item.startswith("{"):
+                said.append(item)
+            elif item[1:-1] in bound:
+                said.append(bound[item[1:-1]])
+            else:
+                said.append(chance.choice([word for word in self.slots[base(item[1:-1])] if word not in said]))
+        return " ".join(said)
+
+    def _read_uncached(self, words: tuple[str, ...]) -> tuple[Reading | None, bool]:
+        """Follow the words through the trie; return the reading, and whether any place is left."""
+        places = [self._root]
+        for word in words:
+            keys = (word, *self._fills.get(word, ()))
+            places = [place.following[key] for place in places for key in keys if key in place.following]
+        complete = [pattern for place in places for pattern in place.complete]
+        return (_reading(complete[0], words) if complete else None), bool(places)
+
+
+def base(slot: str) -> str:
+    """Return the word list of a slot: `spot2` draws from `spot`."""
+    return slot.rstrip("0123456789")
+
+
+@functools.cache
+def story_grammar() -> StoryGrammar:
+    """Load the grammar that ships with the lab."""
+    folder = data_dir() / "tales"
+    return StoryGrammar(
+        json.loads((folder / "grammar.json").read_text("utf-8")),
+        json.loads((folder / "lexicon.json").read_text("utf-8")),
+    )
+
+
+def _slot_words(lexicon: Mapping[str, Any], heroes: Sequence[Hero]) -> dict[str, tuple[str, ...]]:
+    """Return the words of every slot, those of names and pronouns included."""
+    slots = {name: tuple(words) for name, words in lexicon["slots"].items()}
+    slots["Name"] = tuple(hero.name for hero in heroes)
+    slots["species"] = tuple(hero.species for hero in heroes if hero.species)
+    slots["known"] = slots["kind"]  # the helper named again: a wise owl, then the owl
+    for forms in lexicon["pronouns"].values():
+        for slot, word in forms.items():
+            slots[slot] = (*slots.get(slot, ()), word)
+    return slots
+
+
+def _patterns(
+    lines: Sequence[Mapping[str, Any]], macros: Mapping[str, Sequence[str]], *, stage: str = ""
+) -> list[Pattern]:
+    """Write out all forms of each line of the grammar."""
+    return [
+        Pattern(
+            line=number,
+            stage=line.get("stage", stage),
+            want=line.get("want", ""),
+            ending=line.get("ending", ""),
+            mood=line.get("mood", 0),
+            items=tuple(form),
+        )
+        for number, line in enumerate(lines)
+        for form in _expand(line["say"].split(), macros)
+    ]
+
+
+def _expand(items: Sequence[str], macros: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Replace each macro by each of its forms."""
+    forms: list[list[str]] = [[]]
+    for item in items:
+        ways = [way.split() for way in macros.get(item[1:-1], [item])]
+        forms = [[*form, *way] for form in forms for way in ways]
+    return forms
+
+
+def _by_word(slots: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the slots, in braces, that each word can fill."""
+    fills: dict[str, tuple[str, ...]] = {}
+    for slot, words in slots.items():
+        for word in dict.fromkeys(words):
+            fills[word] = (*fills.get(word, ()), f"{{{slot}}}")
+    return fills
+
+
+def _trie(patterns: Iterable[Pattern]) -> Node:
+    """Join patterns at their common beginnings."""
+    root = Node()
+    for pattern in patterns:
+        place = root
+        for item in pattern.items:
+            key = f"{{{base(item[1:-1])}}}" if item.startswith("{") else item
+            place = place.following.setdefault(key, Node())
+        place.complete.append(pattern)
+    return root
+
+
+def _reading(pattern: Pattern, words: Sequence[str]) -> Reading:
+    """Pair the slots of a pattern with the words that fill them."""
+    pairs = zip(pattern.items, words, strict=True)
+    return Reading(pattern, {item[1:-1]: word for item, word in pairs if item.startswith("{")})
+
+
+# ---- The gold judge of the story world: what a careful reader would say of any text that follows a prompt ----
+
+WEIGHTS: Mapping[str, float] = {"mood": 2.0, "grammar": 1.0, "coherence": 1.0, "story": 2.0, "repetition": 2.0}
+ENDS = frozenset(".!?")
+WORD = re.compile(r"\w+|[^\w\s]")  # a mark is a word of its own, with or without a space before it
+ASKED = 4  # sentences, where a prompt names no number
+ENDING = 3.0  # the weight of the ending's tone beside that of any other sentence
+SATURATION = 4.0  # mood = tanh(tone / SATURATION)
+TURNED = -0.8  # `not happy` is a little less than sad
+EMPHASIS = 1.5
+NOWHERE = -100
+TURN_REACH, STRESS_REACH = 5, 2  # words of the same clause that a negation or an emphasis reaches
+DOUBTFUL = 0.25  # how much of a happy tone counts in what is no sentence or closes too early
+RESOLVED = {"happy": 1.0, "mixed": 0.5, "sad": 0.0}
+CLOSING = frozenset({"closing", "finish"})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a prompt tells: empty where it does not say."""
+
+    asked: int
+    name: str
+    pronoun: str  # she, he
+    want: str
+    slots: Mapping[str, str]  # toy, colour, place ... as the opening filled them
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the response as the judge reads it, in its place."""
+
+    words: tuple[str, ...]
+    reading: Reading | None
+    early: bool  # closes the story although more was asked or follows
+
+
+def judge(prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
+    """Judge any response to any prompt by the named parts; `WEIGHTS` adds them up."""
+    grammar, facts = story_grammar(), facts_of(prompt)
+    sentences, begun = _read(grammar, facts, words_of(response), ended=ended)
+    expected = max(facts.asked, len(sentences))
+    coherence = sum(_coherences(grammar, facts, sentences)) / expected
+    parsed = sum(one.reading is not None for one in sentences) / expected
+    story = _story(grammar, facts, sentences)
+    tone = _tone(facts, sentences, begun)
+    sound = coherence * max(story, 0.0)
+    return {
+        "mood": tone * sound if tone > 0 else tone,  # happiness counts as far as there is a story
+        "grammar": parsed,
+        "coherence": coherence,
+        "story": story,
+        "repetition": -_repetition(sentences) / expected,
+    }
+
+
+def tales_gold(decode: Callable[[Sequence[int]], str]) -> TextReward:
+    """Return the gold judge as a reward over this world's tokens."""
+    return TextReward("gold", judge, decode, WEIGHTS)
+
+
+@functools.lru_cache(maxsize=4096)
+def facts_of(prompt: str) -> Facts:
+    """Read the task and the opening off a prompt; what is not of the grammar is searched for known words."""
+    grammar, words = story_grammar(), words_of(prompt)
+    asked = next((int(word) for word in words if word in grammar.slots["count"]), ASKED)
+    opening = words[words.index(":") + 1 :] if ":" in words else words
+    readings = [reading for reading in map(grammar.parse, _split(opening)[0]) if reading and "Name" in reading.slots]
+    slots = dict(readings[0].slots) if readings else {}
+    name = slots.get("Name") or next((word for word in words if word in grammar.slots["Name"]), "")
+    pronoun = next((hero.pronoun for hero in grammar.heroes if hero.name == name), "")
+    return Facts(asked, name, pronoun, readings[0].pattern.want if readings else "", slots)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words and marks of a text, with or without spaces between them."""
+    return WORD.findall(text)
+
+
+def mood_words() -> Mapping[str, float]:
+    """Return the mood of each word that has one, from -1 to 1."""
+    return _lexicon()[0]
+
+
+def sentences_of(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the sentences of a text; a rest without an end mark is the last one."""
+    finished, rest = _split(words)
+    return [*finished, rest] if rest else finished
+
+
+def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Cut words into finished sentences and what is left over."""
+    sentences, start = [], 0
+    for place, word in enumerate(words):
+        if word in ENDS:
+            sentences.append(tuple(words[start : place + 1]))
+            start = place + 1
+    return sentences, tuple(words[start:])
+
+
+def _read(
+    grammar: StoryGrammar, facts: Facts, words: Sequence[str], *, ended: bool
+) -> tuple[list[Sentence], tuple[str, ...]]:
+    """Return the sentences of a response, and the beginning of one that may still be finished.
+
+    A rest that can become no sentence, or never will, counts as a wrong one.
+    """
+    finished, rest = _split(words)
+    if rest and (ended or not grammar.may_continue(rest)):
+        finished, rest = [*finished, rest], ()
+    last = max(facts.asked, len(finished))
+    return [_sentence(grammar, part, last=number == last) for number, part in enumerate(finished, start=1)], rest
+
+
+def _sentence(grammar: StoryGrammar, words: tuple[str, ...], *, last: bool) -> Sentence:
+    """Read one sentence; an opening is none here, where a story has begun already."""
+    reading = grammar.parse(words)
+    if reading is None or reading.pattern.stage == "opening":
+        return Sentence(words, None, early=False)
+    return Sentence(words, reading, early=reading.pattern.stage in CLOSING and not last)
+
+
+def _coherences(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentence]) -> list[float]:
+    """Return how much of each sentence is right about who, what and where; 0 where it closes too early."""
+    known = dict(facts.slots)
+    shares = []
+    for one in sentences:
+        if one.reading is None or one.early:
+            shares.append(0.0)
+            continue
+        checks = _checks(grammar, facts, one.reading, known)
+        shares.append(sum(checks) / len(checks) if checks else 1.0)
+        for slot in ("place", "kind"):
+            if slot in one.reading.slots:
+                known.setdefault(slot, one.reading.slots[slot])
+    return shares
+
+
+def _checks(grammar: StoryGrammar, facts: Facts, reading: Reading, known: Mapping[str, str]) -> list[bool]:
+    """Compare a sentence with what is known: the hero, the want and its object, the place, the helper."""
+    slots, checks = reading.slots, []
+    if facts.name:
+        checks += [slots[slot] == facts.name for slot in slots if slot == "Name"]
+        forms = grammar.pronouns[facts.pronoun]
+        checks += [slots[slot] == forms[slot] for slot in slots if slot in forms]
+    if facts.want and reading.pattern.want:
+        checks.append(_is_about_the_want(grammar, facts, reading))
+    if "place" in slots and "place" in known:
+        checks.append(slots["place"] == known["place"])
+    if "known" in slots:
+        checks.append(slots["known"] == known.get("kind"))
+    return checks
+
+
+def _is_about_the_want(grammar: StoryGrammar, facts: Facts, reading: Reading) -> bool:
+    """Tell whether a sentence about some want is about this prompt's, and about its very object."""
+    thing = grammar.wants.get(facts.want, "")
+    same = all(reading.slots[slot] == facts.slots[slot] for slot in reading.slots if slot == thing)
+    return facts.want in {"", reading.pattern.want} and same
+
+
+def _tone(facts: Facts, sentences: Sequence[Sentence], begun: Sequence[str]) -> float:
+    """Return the mood in [-1, 1]: the tones of all sentences, the ending's times ENDING, saturating.
+
+    The ending is the sentence that completes the asked number: before it there is none. A mood word that
+    comes again counts half, a third ... so that a heap of them is worth little more than one.
+    """
+    said: dict[str, int] = {}
+    total = 0.0
+    for number, one in enumerate(sentences, start=1):
+        tone = _sentence_tone(one.words, said)
+        if one.reading is None or one.early:
+            total += tone * (DOUBTFUL if tone > 0 else 1.0)
+        else:
+            total += tone * (ENDING if number == max(facts.asked, len(sentences)) else 1.0)
+    return math.tanh((total + _sentence_tone(begun, said)) / SATURATION)
+
+
+def _sentence_tone(words: Sequence[str], said: dict[str, int]) -> float:
+    """Add up the mood words of one sentence; negation turns the next one round, emphasis makes it stronger."""
+    moods, negators, emphasis, breaks = _lexicon()
+    total, turned_at, stressed_at = 0.0, NOWHERE, NOWHERE
+    for place, word in enumerate(words):
+        if word in negators:
+            turned_at = place
+        elif word in emphasis:
+            stressed_at = place
+        elif word in breaks:
+            turned_at = stressed_at = NOWHERE
+        elif word in moods:
+            said[word] = said.get(word, 0) + 1
+            sign = TURNED if place - turned_at <= TURN_REACH else 1.0
+            strength = EMPHASIS if place - stressed_at <= STRESS_REACH else 1.0
+            total += moods[word] * sign * strength / said[word]
+            turned_at = stressed_at = NOWHERE
+    return total
+
+
+def _story(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentence]) -> float:
+    """Average three things that make a story: the asked length, the hero by name, the want resolved."""
+    broken = sum(one.reading is None for one in sentences)
+    length = max(-1.0, 1.0 - 2.0 * (abs(len(sentences) - facts.asked) + broken) / facts.asked)
+    name = facts.name or None
+    hero = any(one.reading is not None and one.reading.slots.get("Name") == name for one in sentences)
+    resolved = 0.0
+    for one in sentences:
+        if one.reading is not None and one.reading.pattern.ending and one.reading.pattern.want:
+            fits = _is_about_the_want(grammar, facts, one.reading)
+            resolved = RESOLVED[one.reading.pattern.ending] if fits else resolved
+    return (length + float(hero) + resolved) / 3
+
+
+def _repetition(sentences: Sequence[Sentence]) -> float:
+    """Count sentences said before, 1 in the same words, 0.5 in the same pattern; and closings before the close."""
+    words: set[tuple[str, ...]] = set()
+    lines: set[int] = set()
+    total = 0.0
+    for one in sentences:
+        line = -1 if one.reading is None else one.reading.pattern.line
+        total += 1.0 if one.early or one.words in words else 0.5 if line in lines else 0.0
+        words.add(one.words)
+        lines |= {line} - {-1}
+    return total
+
+
+@functools.cache
+def _lexicon() -> tuple[dict[str, float], frozenset[str], frozenset[str], frozenset[str]]:
+    """Load the moods of words, what turns them round, what stresses them and what ends a clause."""
+    lexicon = json.loads((data_dir() / "tales" / "lexicon.json").read_text("utf-8"))
+    turning, stressing, breaking = (frozenset(lexicon[key]) for key in ("negators", "emphasis", "clause_breaks"))
+    return lexicon["mood"], turning, stressing, breaking

@@ -1,0 +1,394 @@
+"""Runs as files: a policy that transformers and TRL load as it is, the rest as safetensors and JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from rllab.core.config import Config
+from rllab.core.errors import LabError
+from rllab.core.files import check_manifest, history_text, read_history, sha256, write_atomically, write_manifest
+from rllab.core.records import UpdateRecord
+from rllab.policy.networks import load_network
+from rllab.policy.policy import Policy
+from rllab.reward.reward import Reward, RewardModel, TextReward
+from rllab.value.critic import Critic, ValueFunction, ZeroCritic
+from rllab.worlds import load_world
+from rllab.worlds.world import World
+
+# ---- Numbered folders that appear whole or not at all, and the pointer that says which one counts ----
+
+POINTER, SHARED = "latest.json", "shared"
+
+
+@contextlib.contextmanager
+def new_version(run: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; at the end it takes the next number and the pointer turns to it."""
+    with told_in_words(run):
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        present = _pointed(run)
+        number = max((int(one.name) for one in _versions(run)), default=0) + 1
+        with _whole(run, run / f"{number:06d}") as fresh:
+            yield fresh
+        version = run / f"{number:06d}"
+        pointer = {"folder": version.name, "manifest": sha256(version / "manifest.json"), "previous": present}
+        write_atomically(run / POINTER, json.dumps(pointer, indent=1) + "\n")
+        _tidy(run, keep={version.name, present})
+
+
+@contextlib.contextmanager
+def shared_folder(run: Path, name: str) -> Iterator[Path | None]:
+    """Give an empty folder to fill under a name that stands for its content; None where it is there already."""
+    target = run / SHARED / name
+    if (target / "manifest.json").is_file():
+        yield None
+        return
+    with told_in_words(run):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _whole(target.parent, target) as fresh:
+            yield fresh
+
+
+def shared_version(run: Path, name: str) -> Path:
+    """Return a shared folder, its hashes checked."""
+    folder = run / SHARED / name
+    try:
+        check_manifest(folder, rebuild="Trainer.save")
+    except LabError as error:
+        raise LabError("saved model", str(folder), "it is missing or changed since it was written") from error
+    return folder
+
+
+def current_version(path: Path) -> Path:
+    """Return the folder to read for a run folder, or for one of its numbered folders; its hashes are checked."""
+    if (path / "run.json").is_file():
+        version, previous = path, None
+    else:
+        pointer = _pointer(path)
+        version, previous = path / str(pointer["folder"]), pointer.get("previous")
+        if not version.is_dir() or sha256(version / "manifest.json") != pointer["manifest"]:
+            raise LabError("saved run", str(version), _other(path, previous))
+    try:
+        check_manifest(version, rebuild="Trainer.save")
+    except LabError as error:
+        raise LabError("saved run", str(version), _other(path, previous)) from error
+    return version
+
+
+def _other(run: Path, previous: object) -> str:
+    """Say what can be done about a save that is damaged."""
+    broken = "a file of it is missing or changed since it was written"
+    return f"{broken}; the save before it is {run / previous}" if isinstance(previous, str) else broken
+
+
+def _pointer(run: Path) -> dict[str, object]:
+    """Read which folder counts."""
+    file = run / POINTER
+    if not file.is_file():
+        raise LabError("run folder", str(run), "nothing has been saved there; name a folder that Trainer.save wrote")
+    try:
+        pointer: dict[str, object] = json.loads(file.read_text("utf-8"))
+        return {"folder": pointer["folder"], "manifest": pointer["manifest"], "previous": pointer["previous"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError("run pointer", str(file), "it cannot be read; load one of the numbered folders") from error
+
+
+def _pointed(run: Path) -> str | None:
+    """Return the name of the folder that counts now, None before the first save."""
+    return str(_pointer(run)["folder"]) if (run / POINTER).is_file() else None
+
+
+def _versions(run: Path) -> list[Path]:
+    return [one for one in run.iterdir() if one.name.isdecimal()]
+
+
+@contextlib.contextmanager
+def _whole(parent: Path, target: Path) -> Iterator[Path]:
+    """Fill a temporary folder, bring it to the disk with its manifest, then give it its name."""
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".saving-", ignore_cleanup_errors=True) as temporary:
+        fresh = Path(temporary) / "new"
+        fresh.mkdir()
+        yield fresh
+        write_manifest(fresh)
+        for file in fresh.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
+        fresh.rename(target)
+
+
+def _to_disk(file: Path) -> None:
+    """Wait until a file's bytes have reached the disk."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def _tidy(run: Path, *, keep: set[str | None]) -> None:
+    """Remove older saves and what an earlier process left when it was killed."""
+    for one in run.iterdir():
+        if one.name.startswith(".saving-") or (one.name.isdecimal() and one.name not in keep):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def told_in_words(run: Path) -> Iterator[None]:
+    """Turn what the file system or the weight writer says into a sentence."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or "os error 28" in str(error)
+        why = "there is no room left on the disk" if full else f"it cannot be written ({error})"
+        raise LabError("run folder", str(run), f"{why}; what was saved before is as it was") from error
+
+
+# ---- The models and rewards of a run as files, and back ----
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LANGUAGE, SCALAR = AutoModelForCausalLM, AutoModelForSequenceClassification
+
+
+def save_shared(run: Path, kind: str, model: PreTrainedModel) -> str:
+    """Keep a model that never changes once for all saves of a run; return the name of its folder."""
+    name = f"{kind}-{fingerprint(model)[:16]}"
+    with shared_folder(run, name) as folder:
+        if folder is not None:
+            model.save_pretrained(folder)
+    return name
+
+
+def load_model(kind: Any, folder: Path, *, device: torch.device) -> PreTrainedModel:
+    """Load a model from safetensors; a configuration that wants to bring code of its own is refused."""
+    try:
+        settings = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError("model folder", str(folder), "its config.json cannot be read") from error
+    if "auto_map" in settings:
+        raise LabError("model folder", str(folder), "its config.json asks to run code that came with it; refused")
+    # a copy of its own: weights that stay mapped to the file would pin it, and are not aligned like fresh ones
+    return copy.deepcopy(load_network(kind, folder, dtype="auto", device=str(device)))
+
+
+def save_critic(critic: ValueFunction, folder: Path) -> str:
+    """Save a critic's network; return what kind of critic it is."""
+    if isinstance(critic, ZeroCritic):
+        return "zero"
+    if not isinstance(critic, Critic):
+        raise LabError("critic", type(critic).__name__, "only a Critic around a transformers model can be saved")
+    critic.model.save_pretrained(folder)
+    return "network"
+
+
+def load_critic(kind: str, folder: Path, *, base: ValueFunction, device: torch.device) -> ValueFunction:
+    """Load the critic that `save_critic` wrote, into a copy of the world's own where the two are alike."""
+    if kind == "zero":
+        return ZeroCritic()
+    saved, twin = load_model(SCALAR, folder, device=device), base.copy()
+    return twin if isinstance(twin, Critic) and refill(twin.model, saved) else Critic(saved)
+
+
+def load_policy(folder: Path, *, base: Policy) -> Policy:
+    """Load a policy into a copy of the world's own where the two are alike: frozen parts stay shared."""
+    saved, twin = load_model(LANGUAGE, folder, device=base.device), base.copy()
+    twin.weights = object()
+    return twin if refill(twin.model, saved) else Policy(saved, base.tokenizer)
+
+
+def refill(model: nn.Module, saved: nn.Module) -> bool:
+    """Write saved weights into a model, and tell whether the two are alike.
+
+    What is the same stays where it is; what differs gets memory of its own, because what is frozen may be shared.
+    """
+    mine, theirs = dict(model.named_parameters()), dict(saved.named_parameters())
+    if {name: one.shape for name, one in mine.items()} != {name: one.shape for name, one in theirs.items()}:
+        return False
+    for name, one in mine.items():
+        if not torch.equal(one, theirs[name]):
+            one.data = theirs[name].detach().clone()
+    return True
+
+
+def describe_reward(run: Path, reward: Reward | None) -> dict[str, Any] | None:
+    """Say what a file can say about a reward: a network is kept whole, a Python function only by name."""
+    if reward is None:
+        return None
+    if isinstance(reward, RewardModel):
+        folder = save_shared(run, "reward", reward.model)
+        return {"name": reward.name, "folder": folder, "shift": reward.shift, "scale": reward.scale}
+    return {"name": reward.name, "function": function_name(reward)}
+
+
+def find_reward(
+    description: Mapping[str, Any] | None,
+    *,
+    run: Path,
+    given: Reward | None,
+    known: Sequence[Reward | None],
+    field: str,
+    device: torch.device,
+) -> Reward | None:
+    """Return the reward that was described: the one handed in, the saved network, or one that the world knows."""
+    if description is None:
+        return given
+    if given is not None:
+        if given.name != description["name"]:
+            raise LabError(field, given.name, f"this run was made with {description['name']!r}; hand that one over")
+        return given
+    if "folder" in description:
+        model = load_model(SCALAR, shared_version(run, str(description["folder"])), device=device)
+        return RewardModel(description["name"], model, shift=description["shift"], scale=description["scale"])
+    for reward in known:
+        if reward is not None and description["function"] and function_name(reward) == description["function"]:
+            return reward
+    remedy = f"it is a Python function, which no file can hold; hand it over as Trainer.load(path, {field}=...)"
+    raise LabError(field, description["name"], remedy)
+
+
+def function_name(reward: Reward) -> str:
+    """Name the lab's own judge inside a reward, with its weights; empty for a learner's own function."""
+    judge = getattr(reward, "judge", None)
+    module = getattr(judge, "__module__", "")
+    if not isinstance(reward, TextReward) or not module.startswith("rllab."):
+        return ""
+    weights = ", ".join(f"{part} {weight:g}" for part, weight in sorted(reward.weights.items()))
+    return f"{module}.{getattr(judge, '__qualname__', '')} ({weights})"
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a hash of all weights of a model."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+# ---- A run as one record, written to a run folder and read back ----
+
+FORMAT = 1
+Moments = Mapping[int, Mapping[str, Tensor]]  # parameter number -> Adam's moments
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that a run needs to go on as if it had never stopped: its randomness comes from seed and update alone."""
+
+    world: World
+    algorithm: str
+    config: Config
+    seed: int
+    kl_coef: float
+    history: Sequence[UpdateRecord]
+    moments: Moments
+    stages: tuple[str, ...]  # names of the stages that were replaced
+
+
+def write_checkpoint(path: Path, kept: Checkpoint) -> None:
+    """Save a run; the save before stays until the new one is whole, and is kept beside it."""
+    world = kept.world
+    with new_version(path) as folder:
+        with world.policy.lock:
+            world.policy.model.save_pretrained(folder / "policy")
+            world.policy.tokenizer.save_pretrained(folder / "policy")
+            critic = save_critic(world.critic, folder / "critic")
+            tensors = {f"{i}.{name}": one for i, group in kept.moments.items() for name, one in group.items()}
+            save_file(tensors, folder / "optimizer.safetensors")
+        (folder / "history.jsonl").write_text(history_text(kept.history), "utf-8")
+        settings = _settings(path, kept, critic=critic)
+        (folder / "run.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_checkpoint(path: Path, *, reward: Reward | None = None, gold: Reward | None = None) -> Checkpoint:
+    """Read a run back; rewards that are Python functions have to be handed over."""
+    folder = current_version(path)
+    settings = _read_settings(folder)
+    return Checkpoint(
+        world=_world(folder, settings, reward=reward, gold=gold),
+        algorithm=str(settings["algorithm"]),
+        config=Config(**settings["config"]),
+        seed=int(settings["seed"]),
+        kl_coef=float(settings["kl_coef"]),
+        history=read_history(folder / "history.jsonl"),
+        moments=_moments(load_file(folder / "optimizer.safetensors")),
+        stages=tuple(settings["stages"]),
+    )
+
+
+def _settings(run: Path, kept: Checkpoint, *, critic: str) -> dict[str, Any]:
+    """Gather what is neither tensor nor history."""
+    world = kept.world
+    return {
+        "format": FORMAT,
+        "world": world.name,
+        "algorithm": kept.algorithm,
+        "seed": kept.seed,
+        "update": len(kept.history),
+        "kl_coef": kept.kl_coef,
+        "config": asdict(kept.config),
+        "stages": list(kept.stages),
+        "prompts": list(world.prompts),
+        "max_new_tokens": world.max_new_tokens,
+        "critic": critic,
+        "reward": describe_reward(run, world.reward),
+        "gold": describe_reward(run, world.gold),
+        "reference": save_shared(run, "reference", world.reference.model),
+        "policy_is_reference": world.policy.weights is world.reference.weights,
+        "version": world.policy.version,
+    }
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    try:
+        settings: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise LabError("run file", str(folder / "run.json"), "it cannot be read; load an older save") from error
+    if settings.get("format") != FORMAT:
+        raise LabError("format of the run", settings.get("format"), f"this version of the lab reads format {FORMAT}")
+    return settings
+
+
+def _world(folder: Path, settings: Mapping[str, Any], *, reward: Reward | None, gold: Reward | None) -> World:
+    """Load the named world and put the run's own models and rewards into it."""
+    base, run = load_world(settings["world"]), folder.parent
+    device = base.policy.device
+    policy = load_policy(folder / "policy", base=base.policy)
+    reference = load_policy(shared_version(run, str(settings["reference"])), base=base.reference)
+    reference.model.requires_grad_(requires_grad=False)
+    policy.version = int(settings["version"])
+    if settings["policy_is_reference"]:
+        policy.weights = reference.weights
+    known = (base.reward, base.gold)
+    return base.replace(
+        policy=policy,
+        reference=reference,
+        critic=load_critic(settings["critic"], folder / "critic", base=base.critic, device=device),
+        reward=find_reward(settings["reward"], run=run, given=reward, known=known, field="reward", device=device),
+        gold=find_reward(settings["gold"], run=run, given=gold, known=known, field="gold", device=device),
+        prompts=tuple(settings["prompts"]),
+        max_new_tokens=int(settings["max_new_tokens"]),
+    )
+
+
+def _moments(tensors: Mapping[str, Tensor]) -> Moments:
+    """Sort Adam's numbers by parameter again; clones, because the file's own memory is not aligned."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, name = key.split(".", maxsplit=1)
+        moments.setdefault(int(number), {})[name] = tensor.clone()
+    return dict(sorted(moments.items()))
