@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, data_dir
 from rllab.policy.networks import load_network, on_device
