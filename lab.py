@@ -1,14 +1,15 @@
-"""The door to the lab: `python lab.py` installs what is missing and opens the tour.
+"""Entry point of the lab: `python lab.py` installs what is missing and opens the tour.
 
-    python lab.py                    make the environment, install, open notebooks/00_tour.ipynb
-    python lab.py setup              make the environment and install, no more
+    python lab.py                    create the environment, install, open notebooks/00_tour.ipynb
+    python lab.py setup              create the environment and install, nothing else
     python lab.py test               install what the tests need, then run all of them
-    python lab.py doctor             say what is in place and what is missing
-    python lab.py doctor --workshop  the day before: run the tour and open JupyterLab too, without a screen
+    python lab.py doctor             report what is installed and how to fix what is missing
+    python lab.py doctor --workshop  also run the tour and start JupyterLab, without a screen
     python lab.py proof [NAME ...]   run the long measurements and write docs/proof.md
 
 An environment that already has what is needed is used as it is; otherwise everything goes into
-.venv beside this file. Standard library only, so that a bare Python can run it.
+.venv next to this file. Where no NVIDIA GPU is found, torch is installed without the packages for one.
+Standard library only, so that a bare Python can run it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ SETTINGS = ROOT / ".lab" / "settings"
 SERVER_LOG = ROOT / ".lab" / "server.log"
 TOUR = "notebooks/00_tour.ipynb"
 OLDEST_PYTHON = (3, 11)
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # Without this JupyterLab opens with a question about news, over the corner of the first notebook.
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 # rllab/cli/server.py says why.
@@ -46,14 +48,14 @@ SERVER_OPTIONS = ("--ServerApp.kernel_websocket_connection_class=rllab.cli.serve
 
 
 class TroubleError(Exception):
-    """A step failed; the message says in one sentence what happened and how to mend it."""
+    """A step failed; the message says in one sentence what happened and how to fix it."""
 
 
-# ---- what is needed, and what is there ------------------------------------------------------------
+# ---- what is needed, and what is installed ------------------------------------------------------------
 
 
 def requirements(*extras: str) -> list[str]:
-    """Read from pyproject.toml what the package and the named extras need."""
+    """Return the requirements of the package and the named extras, from pyproject.toml."""
     import tomllib  # here: a Python too old to have it still gets the sentence about its age
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -68,7 +70,7 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def within(version: str, bounds: str) -> bool:
-    """Tell whether a version lies in bounds such as >=4.6,<5; pyproject.toml uses no other signs."""
+    """Return whether a version lies in bounds such as >=4.6,<5; pyproject.toml uses no other operators."""
     found = release(version)
     for bound in filter(None, bounds.split(",")):
         floor = bound.strip().startswith(">=")
@@ -79,7 +81,7 @@ def within(version: str, bounds: str) -> bool:
 
 
 def satisfied(requirement: str) -> bool:
-    """Tell whether this Python has what one line of the requirements asks for."""
+    """Return whether this Python has what one requirement asks for."""
     name = re.split(r"[\s<>=]", requirement, maxsplit=1)[0]
     try:
         return within(importlib.metadata.version(name), requirement[len(name) :])
@@ -88,12 +90,12 @@ def satisfied(requirement: str) -> bool:
 
 
 def missing(*extras: str) -> list[str]:
-    """List what this Python lacks of the package's requirements and those of the extras."""
+    """Return the requirements of the package and the extras that this Python does not meet."""
     return [line for line in requirements(*extras) if not satisfied(line)]
 
 
 def on_hub() -> bool:
-    """Tell whether a JupyterHub started us: then its Lab is already open, with this Python."""
+    """Return whether a JupyterHub started us: then its Lab is already open, with this Python."""
     return "JUPYTERHUB_SERVICE_PREFIX" in os.environ
 
 
@@ -101,7 +103,7 @@ def on_hub() -> bool:
 
 
 def venv_python() -> Path:
-    """Return where the Python of .venv lies on this system."""
+    """Return the path of .venv's Python on this system."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -124,14 +126,14 @@ def installed_extras() -> set[str] | None:
 
 
 def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
-    """Run pip with the tested versions; show what it is at, and keep its words in a log."""
+    """Run pip with the tested versions; show its progress and keep its output in a log."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     command += ["-c", str(ROOT / "constraints.txt"), *arguments]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as file:
         status = show_progress(command, file)
     if status:
-        # builds speak indented; "ResolutionImpossible" only repeats that the sentence before it is a conflict
+        # builds indent their errors; "ResolutionImpossible" only repeats that the sentence before it is a conflict
         errors = re.findall(r"^\s*ERROR: (?!ResolutionImpossible)(.+)", log.read_text("utf-8"), re.MULTILINE)
         raise TroubleError(
             f"pip could not install the packages ({errors[-1] if errors else 'no reason given'}): check the "
@@ -140,7 +142,7 @@ def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
 
 
 def show_progress(command: list[str], log: TextIO) -> int:
-    """Run a long command into a log; on a terminal show on one line which package it is at."""
+    """Run a long command into a log; on a terminal show the current package on one line."""
     live = sys.stdout.isatty()
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -155,12 +157,12 @@ def show_progress(command: list[str], log: TextIO) -> int:
 
 
 def quiet(*command: str) -> bool:
-    """Run a command without a word and tell whether it succeeded."""
+    """Run a command silently and return whether it succeeded."""
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def make_venv() -> None:
-    """Make .venv with this Python, unless a working one is there."""
+    """Create .venv with this Python, unless a working one exists."""
     if venv_python().exists() and quiet(str(venv_python()), "-m", "pip", "--version"):
         return
     if not quiet(sys.executable, "-m", "venv", "--clear", str(VENV)):
@@ -180,38 +182,63 @@ def sources(options: argparse.Namespace) -> list[str]:
     return ["--no-index", "--find-links", str(folder)]
 
 
+def has_gpu() -> bool:
+    """Return whether this machine has an NVIDIA GPU that its driver can reach."""
+    return shutil.which("nvidia-smi") is not None and quiet("nvidia-smi", "-L")
+
+
+def brings_cuda(python: str | Path, *, log: Path) -> bool:
+    """Return whether pip would install torch with its packages for NVIDIA GPUs: several gigabytes."""
+    report = log.with_name("torch.json")
+    pip_install(python, ["pip>=25.3"], log=log)  # the first one whose dry run downloads no packages
+    pip_install(python, ["--dry-run", "--report", str(report), "torch"], log=log)
+    found = [item["metadata"] for item in json.loads(report.read_text("utf-8"))["install"]]
+    return any(package["name"].startswith("nvidia") or "+cu" in package["version"] for package in found)
+
+
+def install(python: str | Path, wanted: list[str], options: argparse.Namespace, *, log: Path) -> None:
+    """Install packages; torch comes first, from an index of its own, where that was asked for or saves gigabytes."""
+    wheels = sources(options)
+    from_index = ["--no-deps", "--retries", "2", "--timeout", "15", "--index-url"]
+    if options.torch_index:
+        pip_install(python, [*from_index, options.torch_index, "torch"], log=log)
+    elif not (wheels or options.gpu or has_gpu()) and brings_cuda(python, log=log):
+        try:
+            pip_install(python, [*from_index, CPU_INDEX, "torch"], log=log)
+            print("No NVIDIA GPU found: torch is its CPU build (--gpu installs the other one).", flush=True)
+        except TroubleError:
+            print(f"{CPU_INDEX} cannot be reached: installing torch's larger GPU build instead.", flush=True)
+    pip_install(python, [*wheels, *wanted], log=log)
+
+
 def fill_venv(extras: set[str], options: argparse.Namespace) -> None:
-    """Install the package with its extras into .venv, and note what it holds."""
+    """Install the package with its extras into .venv, and record them."""
     print(f"Installing into {VENV} (about 2 GB; some minutes the first time) ...", flush=True)
     began = time.monotonic()
     STAMP.unlink(missing_ok=True)
     make_venv()
-    log = VENV / "install.log"
-    if options.torch_index:
-        pip_install(venv_python(), ["--index-url", options.torch_index, "torch"], log=log)
-    wanted = f"{ROOT}[{','.join(sorted(extras))}]"
-    pip_install(venv_python(), [*sources(options), "-e", wanted], log=log)
+    install(venv_python(), ["-e", f"{ROOT}[{','.join(sorted(extras))}]"], options, log=VENV / "install.log")
     STAMP.write_text(json.dumps({"key": install_key(), "extras": sorted(extras)}), "utf-8")
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
 
 def fill_this_python(extras: tuple[str, ...], options: argparse.Namespace) -> None:
-    """Add to the Python that runs us only what it lacks."""
+    """Add only what the Python that runs us lacks."""
     lacking = missing(*extras)
     if on_hub() and not satisfied("rllab"):
         lacking += ["-e", str(ROOT)]  # kernels of a hub's Lab do not inherit our PYTHONPATH
     if lacking:
         print("Installing " + ", ".join(lacking) + " ...", flush=True)
-        pip_install(sys.executable, [*sources(options), *lacking], log=ROOT / ".lab" / "install.log")
+        install(sys.executable, lacking, options, log=ROOT / ".lab" / "install.log")
 
 
 def ready_python(options: argparse.Namespace, *extras: str) -> str:
-    """Return a Python that has what the package and the extras need, installing what is missing."""
-    if on_hub() or not missing():
-        fill_this_python(extras, options)
+    """Return a Python that has what the notebooks and the extras need, installing what is missing."""
+    if on_hub() or not missing("lab"):
+        fill_this_python(("lab", *extras), options)
         return sys.executable
     held = installed_extras()
-    wanted = {"llm", *extras}
+    wanted = {"lab", "llm", *extras}
     if held is None or not wanted <= held:
         fill_venv(wanted | (held or set()), options)
     return str(venv_python())
@@ -221,9 +248,9 @@ def ready_python(options: argparse.Namespace, *extras: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables that every command of the lab runs with."""
+    """Return the environment variables that every command of the lab runs with."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    # libgomp's threads spin while they wait, which slows small models on busy machines many times over
+    # libgomp's threads spin while they wait, which makes small models many times slower on busy machines
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": path}
 
 
@@ -233,13 +260,13 @@ def run(python: str, *arguments: str) -> int:
 
 
 def write_settings(folder: Path) -> None:
-    """Write JupyterLab's defaults for the lab; what a user sets in Lab goes before them."""
+    """Write JupyterLab's defaults for the lab; what a user sets in Lab overrides them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "overrides.json").write_text(json.dumps(LAB_SETTINGS, indent=1), "utf-8")
 
 
 def free_port(first: int = 8888, count: int = 50) -> int:
-    """Return the first free port at or after Jupyter's own."""
+    """Return the first free port from Jupyter's default on."""
     for port in range(first, first + count):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
@@ -248,15 +275,15 @@ def free_port(first: int = 8888, count: int = 50) -> int:
 
 
 def has_screen() -> bool:
-    """Tell whether a browser window can open here."""
+    """Return whether a browser window can open here."""
     if os.name == "nt" or sys.platform == "darwin":
         return True
-    seat = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
-    return seat and not os.environ.get("SSH_CONNECTION")
+    local = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
+    return local and not os.environ.get("SSH_CONNECTION")
 
 
 def start_server(python: str, *, port: int, token: str) -> subprocess.Popen[bytes]:
-    """Start JupyterLab for this machine alone; what it has to say goes to a file."""
+    """Start JupyterLab for this machine alone; its output goes to a file."""
     command = [python, "-m", "jupyterlab", "--no-browser", "--JupyterApp.answer_yes=True"]
     command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     command += [f"--ServerApp.root_dir={ROOT}", f"--LabApp.app_settings_dir={SETTINGS}", *SERVER_OPTIONS]
@@ -268,7 +295,7 @@ def start_server(python: str, *, port: int, token: str) -> subprocess.Popen[byte
 
 
 def wait_for(server: subprocess.Popen[bytes], address: str, *, seconds: float = 90) -> None:
-    """Return when the server answers; say so if it ends or stays silent."""
+    """Return when the server answers; raise TroubleError if it ends or does not answer in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -280,7 +307,7 @@ def wait_for(server: subprocess.Popen[bytes], address: str, *, seconds: float = 
 
 
 def serve(python: str) -> int:
-    """Serve the tour until Ctrl-C; open the browser where there is a screen."""
+    """Serve the tour until Ctrl-C; open a browser where there is a screen."""
     port, token = free_port(), secrets.token_hex(16)
     base = f"http://127.0.0.1:{port}"
     address = f"{base}/lab/tree/{TOUR}?token={token}"
@@ -300,7 +327,7 @@ def serve(python: str) -> int:
 
 
 def close(server: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, with its kernels; insist after ten seconds."""
+    """Ask the server to shut down with its kernels; kill it after ten seconds."""
     server.terminate()
     try:
         server.wait(10)
@@ -315,7 +342,7 @@ def open_tour(options: argparse.Namespace) -> int:
     """Install what is missing and open the tour."""
     python = ready_python(options)
     if on_hub():
-        print(f"This hub's Lab is open already: choose {TOUR} in the list of files at its left.")
+        print(f"This hub's Lab is already open: choose {TOUR} in the list of files on its left.")
         return 0
     return serve(python)
 
@@ -332,7 +359,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Say what is in place and what is missing; the day before a workshop, run the tour as well."""
+    """Report what is installed and how to fix what is missing; before a workshop, run the tour as well."""
     return run(ready_python(options), "-m", "rllab", "doctor", *options.workshop)
 
 
@@ -349,11 +376,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="lab.py", description=__doc__, formatter_class=raw)
     add = parser.add_argument
-    add("command", nargs="?", default="open", choices=COMMANDS, help="what to do; open, if nothing is said")
-    add("names", nargs="*", metavar="NAME", help="proof: which measurements to run; all, if none is named")
+    add("command", nargs="?", default="open", choices=COMMANDS, help="what to do (default: open)")
+    add("names", nargs="*", metavar="NAME", help="proof: which measurements to run (default: all)")
     add("--wheelhouse", metavar="DIR", help="install from this folder of wheels, without a network")
-    add("--torch-index", metavar="URL", help="the package index that torch comes from")
-    add("--workshop", action="append_const", const="--workshop", default=[], help="doctor: run the tour too")
+    add("--gpu", action="store_true", help="install torch's GPU build although no NVIDIA GPU is found")
+    add("--torch-index", metavar="URL", help="install torch from this package index")
+    add("--workshop", action="append_const", const="--workshop", default=[], help="doctor: also run the tour")
     options = parser.parse_args(arguments)
     stray = (options.command != "proof") * options.names + (options.command != "doctor") * options.workshop
     if stray:
@@ -368,14 +396,14 @@ def newer_python() -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; tell trouble in a sentence."""
+    """Run one command; report trouble in one sentence."""
     if sys.version_info < OLDEST_PYTHON:
         found = newer_python()
         if found:
             return subprocess.call([found, str(ROOT / "lab.py"), *arguments])
         sys.exit("The lab needs Python 3.11 or newer: install it, then run this again.")
     options = parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended closes the server too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM closes the server too
     try:
         return COMMANDS[options.command](options)
     except TroubleError as trouble:

@@ -25,7 +25,7 @@ PATIENCE = 300_000  # milliseconds
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one learner's sitting came to."""
+    """What one learner's session came to."""
 
     seed: int
     labels: int  # preferences on the disk; the others of the pairs were ties

@@ -29,7 +29,7 @@ LONGEST_WAIT = 0.4  # seconds until a kill: some saves long
 GO_ON = """
 import sys
 from pathlib import Path
-from rllab import runs
+from rllab.trainer import runs
 for folder in map(Path, sys.argv[2:]):
     trainer = runs.resume(folder)
     runs.record(trainer, folder, int(sys.argv[1]) - trainer.index)

@@ -10,19 +10,30 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import Job
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """Draw progress(done, total, text) on the terminal."""
+def terminal_job() -> Iterator[Job]:
+    """Return a job whose progress is drawn on the terminal.
+
+    The first Ctrl-C requests a clean stop; a second one aborts.
+    """
     from tqdm import tqdm
+
+    stop, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number, frame  # there is only one signal, and where it arrives does not matter
+        stop.set()
+        signal.signal(signal.SIGINT, before)
 
     with tqdm(dynamic_ncols=True, unit_scale=True) as bar:
 
@@ -31,7 +42,11 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
             bar.set_description_str(text, refresh=False)
             bar.update(done - bar.n)
 
-        yield show
+        signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield Job(stop, show)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -49,8 +64,8 @@ def build(options: argparse.Namespace) -> int:
     """Make a world's models from its grammar, or measure the checkup's healthy ranges."""
     from rllab.course.recipes import build as make
 
-    with progress_bar() as progress:
-        make(options.world, progress=progress, stop=threading.Event())
+    with terminal_job() as job:
+        make(options.world, job=job)
     return 0
 
 
@@ -60,27 +75,10 @@ def fetch(options: argparse.Namespace) -> int:
     from rllab.worlds.fetch import notice
 
     print(notice(options.model), flush=True)
-    with progress_bar() as progress:
-        folder = download(options.model, progress=progress, stop=threading.Event())
+    with terminal_job() as job:
+        folder = download(options.model, job=job)
     print(f"It is in {folder}.")
     return 0
-
-
-@contextlib.contextmanager
-def stop_at_interrupt() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C ask for an end in good order; a second one breaks off."""
-    stop, before = threading.Event(), signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        del number, frame  # there is one signal only, and where it came does not matter
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def train(options: argparse.Namespace) -> int:
@@ -93,10 +91,10 @@ def train(options: argparse.Namespace) -> int:
         trainer, folder = begin(order)
     else:
         trainer, folder = go_on(options.resume, order), options.resume
-    with stop_at_interrupt() as stop, progress_bar() as progress:
-        said = run(trainer, folder, options.updates, stop=stop, progress=progress)
+    with terminal_job() as job:
+        said = run(trainer, folder, options.updates, job=job)
     print(said)
-    return INTERRUPTED if stop.is_set() else 0
+    return INTERRUPTED if job.stopped else 0
 
 
 def compare(options: argparse.Namespace) -> int:

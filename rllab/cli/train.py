@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from rllab.core.config import OPTIONAL
 from rllab.core.errors import LabError
-from rllab.policy.generation import Progress
+from rllab.core.jobs import Job
 from rllab.trainer.comparison import Band, RunComparison, compare_runs
 from rllab.trainer.runs import describe, new_folder, read, record, resume
 from rllab.trainer.trainer import Trainer
@@ -73,14 +72,12 @@ def go_on(folder: Path, order: Order) -> Trainer:
     return resume(folder)
 
 
-def train(
-    trainer: Trainer, folder: Path, updates: int, *, stop: threading.Event, progress: Progress | None = None
-) -> str:
+def train(trainer: Trainer, folder: Path, updates: int, *, job: Job) -> str:
     """Go on to so many updates in all, keep each on disk, and say in a sentence how far the run came."""
     if updates <= trainer.index:
         remedy = f"this run has done {trainer.index}; ask for more with --updates"
         raise LabError("updates", updates, remedy)
-    record(trainer, folder, updates - trainer.index, stop=stop, progress=progress)
+    record(trainer, folder, updates - trainer.index, job=job)
     done = f"{describe(trainer)}. It is in {folder}." if trainer.history else f"No update done; {folder} is ready."
     if trainer.index >= updates:
         return done

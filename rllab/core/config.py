@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args
 
 from rllab.core.errors import LabError, nearest
 
-Timing = Literal["prefix", "segment", "eos"]
+Timing = Literal["token", "sentence", "end"]
 PrefixPay = Literal["increment", "level"]
-KLPlace = Literal["reward", "loss"]
+KLIn = Literal["reward", "loss"]
 KLEstimator = Literal["k1", "k2", "k3"]
-ClipMode = Literal["ppo", "course"]
+ClipMode = Literal["ppo", "one-sided"]
 Reducer = Literal["token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "constant"]
 Truncation = Literal["terminate", "bootstrap", "mask"]
 Trainable = Literal["biases", "head", "last-blocks", "all"]
@@ -22,9 +22,9 @@ Trainable = Literal["biases", "head", "last-blocks", "all"]
 class Config:
     """Settings of one run; units in the comments. Worlds choose their own values: `world.config(algorithm)`."""
 
-    timing: Timing = "eos"  # when the reward model pays: per token, per sentence, at the end
+    timing: Timing = "end"  # when the reward model pays: per token, per sentence, at the end
     prefix_pay: PrefixPay = "increment"  # "level" pays the whole prefix score again at every step (a contrast)
-    kl_place: KLPlace = "reward"
+    kl_in: KLIn = "reward"
     kl_estimator: KLEstimator = "k1"
     kl_coef: float = 0.05  # reward units per nat
     kl_target: float | None = None  # nats per response; None keeps kl_coef fixed
@@ -84,7 +84,7 @@ class Config:
 CHOICES: dict[str, tuple[str, ...]] = {
     "timing": get_args(Timing),
     "prefix_pay": get_args(PrefixPay),
-    "kl_place": get_args(KLPlace),
+    "kl_in": get_args(KLIn),
     "kl_estimator": get_args(KLEstimator),
     "clip_mode": get_args(ClipMode),
     "reducer": get_args(Reducer),

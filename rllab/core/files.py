@@ -21,9 +21,16 @@ from rllab.core.records import UpdateRecord
 
 
 def data_dir() -> Path:
-    """Return the folder of shipped data: `RLLAB_DATA`, or `data/` beside the package."""
+    """Return the folder of shipped data: `RLLAB_DATA`, or the one that came with the package."""
     chosen = os.environ.get("RLLAB_DATA")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "data"
+    return Path(chosen) if chosen else shipped_dir("data")
+
+
+def shipped_dir(name: str) -> Path:
+    """Return a folder that comes with the lab: inside the installed package, or next to it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
 
 
 def home_dir() -> Path:
@@ -100,7 +107,7 @@ def _read_by_loaders(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def rebuilt(target: Path) -> Iterator[Path]:
+def replaced_folder(target: Path) -> Iterator[Path]:
     """Give a new folder to build in; it takes the target's place at the end, with its manifest.
 
     A recipe that is stopped or fails leaves the models of before as they were.

@@ -1,10 +1,10 @@
 """One long computation at a time, in a background thread that can be stopped and watched.
 
 A notebook cell that trains blocks every button on the page, so panels hand their long work to
-`jobs.start` and the cell ends at once. The work receives a stop event and a progress function,
-as every long function of the lab does.
+`jobs.start` and the cell ends at once. The work receives a `Job`, as every long function of the lab
+does: `job.check()` ends the work where a stop was requested, `job.report(done, total, text)` says how far it is.
 
-Ways to stop a job: `Job.stop` (a panel's button), Lab's interrupt button, Ctrl-C in a terminal,
+Ways to stop a job: `BackgroundJob.stop` (a panel's button), Lab's interrupt button, Ctrl-C in a terminal,
 leaving the interpreter. An interrupt reaches a job in every case but two: a kernel that is not
 ipykernel, and `jobs.listen` never having been called from the main thread (Python delivers
 signals only there). Nothing here kills a thread: work that ignores its stop event runs on, and
@@ -27,8 +27,7 @@ from typing import Any
 
 from rllab.core.errors import LabError, Stopped
 
-ProgressFunction = Callable[[int, int, str], None]
-Work = Callable[[threading.Event, ProgressFunction], object]
+Report = Callable[[int, int, str], object]
 
 PUBLISH_SECONDS = 0.2  # five pictures a second: more floods the kernel's messages and helps no eye
 STOP_SECONDS = 5.0  # the longest we wait for work to notice its stop event
@@ -100,6 +99,56 @@ class Publisher:
 
 
 class Job:
+    """What long work receives: whether to stop, and where to report its progress.
+
+    Long functions take `job: Job = NO_JOB`, which never stops and reports to nobody.
+
+    >>> job = Job(report=lambda done, total, text: print(f"{done} of {total}: {text}"))
+    >>> job.report(1, 3, "counting")
+    1 of 3: counting
+
+    Args:
+        stop: Set by whoever wants the work to end.
+        report: Receives `done`, `total` (0 = unknown) and a line of text.
+    """
+
+    def __init__(self, stop: threading.Event | None = None, report: Report | None = None) -> None:
+        self._stop = stop or threading.Event()
+        self._report = report
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the work was asked to end."""
+        return self._stop.is_set()
+
+    def check(self) -> None:
+        """Raise Stopped if the work was asked to end."""
+        if self.stopped:
+            raise Stopped
+
+    def report(self, done: int, total: int = 0, text: str = "") -> None:
+        """Report that `done` of `total` is complete; a total of 0 means that it is not known."""
+        if self._report is not None:
+            self._report(done, total, text)
+
+    def pause(self, seconds: float) -> bool:
+        """Wait, at most until the work is asked to end, and return whether it was."""
+        return self._stop.wait(seconds)
+
+    def reporting(self, report: Report) -> Job:
+        """Return a job that stops with this one and reports elsewhere."""
+        return Job(self._stop, report)
+
+    def quiet(self) -> Job:
+        """Return a job that stops with this one and reports nothing: for a part of the work that counts otherwise."""
+        return Job(self._stop)
+
+
+NO_JOB = Job()
+Work = Callable[[Job], object]
+
+
+class BackgroundJob(Job):
     """One computation in its thread: what it is called, how far it is, how it ended.
 
     `on_change` receives the job at most five times a second while it runs and once at its end,
@@ -107,7 +156,7 @@ class Job:
     """
 
     def __init__(
-        self, name: str, work: Work, *, owner: str = "", on_change: Callable[[Job], None] | None = None
+        self, name: str, work: Work, *, owner: str = "", on_change: Callable[[BackgroundJob], None] | None = None
     ) -> None:
         self.name = name
         self.owner = owner
@@ -116,8 +165,8 @@ class Job:
         self.result: object = None
         self.error: BaseException | None = None
         self.traceback = ""
+        super().__init__(report=self._note)
         self._work = work
-        self._stop = threading.Event()
         self._finished = threading.Event()
         self._publisher = Publisher(lambda: on_change(self)) if on_change else None
         self._thread = threading.Thread(target=self._run, name=f"rllab-job {name}", daemon=True)
@@ -162,7 +211,7 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self.result = self._work(self._stop, self._note)
+            self.result = self._work(self)
             self.status = Status.STOPPED if self._stop.is_set() else Status.DONE
         except Stopped:
             self.status = Status.STOPPED
@@ -179,9 +228,9 @@ class Job:
 class Jobs:
     """The registry that keeps long computations to one at a time.
 
-    >>> def count(stop, progress):
+    >>> def count(job):
     ...     for i in range(3):
-    ...         progress(i + 1, 3, "counting")
+    ...         job.report(i + 1, 3, "counting")
     ...     return 3
     >>> job = Jobs().start("counting to three", count)
     >>> job.wait(5), job.result, job.status.value
@@ -190,22 +239,24 @@ class Jobs:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._current: Job | None = None
+        self._current: BackgroundJob | None = None
 
     @property
-    def current(self) -> Job | None:
+    def current(self) -> BackgroundJob | None:
         """The job that is running now, if any."""
         job = self._current
         return job if job is not None and job.running else None
 
-    def start(self, name: str, work: Work, *, owner: str = "", on_change: Callable[[Job], None] | None = None) -> Job:
-        """Run `work(stop, progress)` in the background, or say which job is in the way."""
+    def start(
+        self, name: str, work: Work, *, owner: str = "", on_change: Callable[[BackgroundJob], None] | None = None
+    ) -> BackgroundJob:
+        """Run `work(job)` in the background, or say which job is in the way."""
         self.listen()
         with self._lock:
             busy = self.current
             if busy is not None:
                 raise LabError("the running job", busy.name, "one at a time: stop it, or wait for its end")
-            job = Job(name, work, owner=owner, on_change=on_change)
+            job = BackgroundJob(name, work, owner=owner, on_change=on_change)
             job.start()
             self._current = job
         return job

@@ -35,7 +35,7 @@ class Sequences:
     prompt_width: int  # P
     response_mask: Tensor  # (B, T) bool: up to and including the end token
     action_mask: Tensor  # (B, T) bool: the sampled ones; differs only where a token was forced
-    segment: Tensor  # (B, T) long: number of the sentence that the token belongs to
+    sentence: Tensor  # (B, T) long: number of the sentence that the token belongs to
     ended: Tensor  # (B,) bool: the row closed with the end token rather than being cut
     group: Tensor  # (B,) long: index of the prompt
     prompts: tuple[str, ...]
@@ -45,7 +45,7 @@ class Sequences:
         """Check that all shapes speak of the same rows and columns."""
         rows, width = self.tokens.shape
         shape = (rows, width - self.prompt_width)
-        for name in ("response_mask", "action_mask", "segment"):
+        for name in ("response_mask", "action_mask", "sentence"):
             if getattr(self, name).shape != shape:
                 raise LabError(name, tuple(getattr(self, name).shape), f"these tokens need the shape {shape}")
         if not len(self.prompts) == len(self.responses) == len(self.ended) == len(self.group) == rows:
@@ -114,9 +114,9 @@ class Targets:
     kl: Tensor  # (B, T) nats, the configured estimator
     rewards: Tensor  # (B, T): per_token - kl_coef * kl where the KL is part of the reward
     advantages: Tensor  # (B, T), raw
-    weights: Tensor  # (B, T): what multiplies the log-prob (whitened where configured)
+    policy_weights: Tensor  # (B, T): what multiplies the log-prob (whitened where configured)
     returns: Tensor  # (B, T): what the critic is fitted to
-    mask: Tensor  # (B, T) bool: the tokens that carry gradient
+    loss_mask: Tensor  # (B, T) bool: the tokens that carry gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ def without_padding(rows: Sequences) -> Sequences:
     first = int(rows.attention_mask[:, : rows.prompt_width].any(dim=0).long().argmax())
     width = int(rows.lengths.max())
     last = rows.prompt_width + width
-    cut = {name: getattr(rows, name)[:, :width] for name in ("response_mask", "action_mask", "segment")}
+    cut = {name: getattr(rows, name)[:, :width] for name in ("response_mask", "action_mask", "sentence")}
     cut |= {name: getattr(rows, name)[:, first:last] for name in ("tokens", "attention_mask")}
     return replace(rows, prompt_width=rows.prompt_width - first, **cut)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.errors import LabError
-from rllab.maths.masking import fill, masked_mean, masked_var
+from rllab.maths.masking import apply_mask, masked_mean, masked_var
 
 
 def whiten(x: Tensor, mask: Tensor) -> Tensor:
@@ -23,8 +23,8 @@ def whiten(x: Tensor, mask: Tensor) -> Tensor:
 
     x, mask: (B, T). Returns (B, T), 0 where the mask is off.
     """
-    clean = fill(x, mask)
-    centred = fill(clean - masked_mean(clean, mask), mask)
+    clean = apply_mask(x, mask)
+    centred = apply_mask(clean - masked_mean(clean, mask), mask)
     return centred * _inverse_spread(masked_var(clean, mask), clean.abs().amax())
 
 

@@ -95,7 +95,7 @@ def clipped_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tens
     return form(logprobs, rollout.logprobs, weights, mask, clip_eps=config.clip_eps, clip_eps_high=high)
 
 
-def named(name: str) -> Algorithm:
+def get_algorithm(name: str) -> Algorithm:
     """Return the algorithm of that name."""
     if name not in ALGORITHMS:
         raise LabError("algorithm", name, f"there is no such algorithm; did you mean {nearest(name, ALGORITHMS)}?")
@@ -107,7 +107,7 @@ def _to_tokens(per_row: Tensor, rollout: Rollout) -> Tensor:
     return torch.where(rollout.response_mask, per_row[:, None], 0.0)
 
 
-CLIP_FORMS = {"ppo": clipped_surrogate_loss, "course": course_clipped_loss}
+CLIP_FORMS = {"ppo": clipped_surrogate_loss, "one-sided": course_clipped_loss}
 
 ALGORITHMS = {
     algorithm.name: algorithm
@@ -165,7 +165,7 @@ ALGORITHMS = {
                 "epochs": 1,
                 "samples_per_prompt": 8,
                 "whiten": False,
-                "kl_place": "loss",
+                "kl_in": "loss",
                 "kl_estimator": "k3",
                 "reducer": "seq-mean-token-mean",
             },

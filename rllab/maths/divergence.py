@@ -96,7 +96,7 @@ def exponential_noise(shape: Sequence[int], *, generator: torch.Generator, like:
     return noise.to(like.device)
 
 
-def draw(probs: Tensor, noise: Tensor) -> Tensor:
+def sample(probs: Tensor, noise: Tensor) -> Tensor:
     """Sample one index per row as argmax(p / q) with q ~ Exp(1), which is what torch.multinomial does."""
     return torch.argmax(probs / noise, dim=-1)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rllab.core.errors import LabError
-from rllab.maths.masking import fill, masked_mean, masked_sum
+from rllab.maths.masking import apply_mask, masked_mean, masked_sum
 
 
 def policy_gradient_loss(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
@@ -24,8 +24,8 @@ def policy_gradient_loss(logprobs: Tensor, advantages: Tensor, mask: Tensor) -> 
     Williams 1992 (REINFORCE); with a critic's advantage, A2C (Mnih et al. 2016).
     logprobs, advantages, mask: (B, T). Returns (B, T).
     """
-    clean_logprobs = fill(logprobs, mask, name="logprobs")
-    return -fill(advantages, mask, name="advantages").detach() * clean_logprobs
+    clean_logprobs = apply_mask(logprobs, mask, name="logprobs")
+    return -apply_mask(advantages, mask, name="advantages").detach() * clean_logprobs
 
 
 def clipped_surrogate_loss(
@@ -50,9 +50,9 @@ def clipped_surrogate_loss(
     """
     high = clip_eps if clip_eps_high is None else clip_eps_high
     ratio = _ratio(logprobs, old_logprobs, mask)
-    weights = fill(advantages, mask, name="advantages").detach()
+    weights = apply_mask(advantages, mask, name="advantages").detach()
     clipped = ratio.clamp(1 - clip_eps, 1 + high)
-    return fill(-torch.minimum(ratio * weights, clipped * weights), mask)
+    return apply_mask(-torch.minimum(ratio * weights, clipped * weights), mask)
 
 
 def course_clipped_loss(
@@ -78,14 +78,14 @@ def course_clipped_loss(
     """
     high = clip_eps if clip_eps_high is None else clip_eps_high
     ratio = _ratio(logprobs, old_logprobs, mask)
-    weights = fill(advantages, mask, name="advantages").detach()
-    return fill(-ratio.clamp(max=1 + high) * weights, mask)
+    weights = apply_mask(advantages, mask, name="advantages").detach()
+    return apply_mask(-ratio.clamp(max=1 + high) * weights, mask)
 
 
 def _ratio(logprobs: Tensor, old_logprobs: Tensor, mask: Tensor) -> Tensor:
     """Give ρ_t, and 1 where the mask is off, so that exp never sees what padding holds."""
-    clean = fill(logprobs, mask, name="logprobs")
-    return (clean - fill(old_logprobs, mask, name="old_logprobs").detach()).exp()
+    clean = apply_mask(logprobs, mask, name="logprobs")
+    return (clean - apply_mask(old_logprobs, mask, name="old_logprobs").detach()).exp()
 
 
 def clipped_value_loss(
@@ -103,9 +103,9 @@ def clipped_value_loss(
 
     values, old_values, returns, mask: (B, T). Returns (B, T).
     """
-    clean = fill(values, mask, name="values")
-    old = fill(old_values, mask, name="old_values").detach()
-    targets = fill(returns, mask, name="returns").detach()
+    clean = apply_mask(values, mask, name="values")
+    old = apply_mask(old_values, mask, name="old_values").detach()
+    targets = apply_mask(returns, mask, name="returns").detach()
     near = clean.clamp(old - clip_eps, old + clip_eps)
     return torch.maximum((clean - targets).square(), (near - targets).square()) / 2
 

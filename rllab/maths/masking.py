@@ -32,7 +32,7 @@ def until_end(lengths: Tensor, *, width: int) -> Tensor:
     return columns < lengths.unsqueeze(-1)  # (B, width)
 
 
-def fill(x: Tensor, mask: Tensor, *, value: float = 0.0, name: str = "x") -> Tensor:
+def apply_mask(x: Tensor, mask: Tensor, *, value: float = 0.0, name: str = "x") -> Tensor:
     """Put ``value`` where the mask is off, whatever stood there.
 
     Multiplying by a mask is not enough: 0·inf and 0·NaN are NaN, and an overflow that is
@@ -50,7 +50,7 @@ def fill(x: Tensor, mask: Tensor, *, value: float = 0.0, name: str = "x") -> Ten
 
 def masked_sum(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
     """Sum over the positions that count: Σ_{i: m_i} x_i, 0 where none counts."""
-    return fill(x, mask).sum(dim=dim)
+    return apply_mask(x, mask).sum(dim=dim)
 
 
 def masked_mean(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
@@ -65,7 +65,7 @@ def masked_var(x: Tensor, mask: Tensor) -> Tensor:
     (1/(n−1))·Σ_{i: m_i} (x_i − x̄)²; 0 for n < 2.
     """
     count = mask.bool().sum()
-    squares = (fill(x, mask) - masked_mean(x, mask)).square()
+    squares = (apply_mask(x, mask) - masked_mean(x, mask)).square()
     return masked_sum(squares, mask) / (count - 1).clamp(min=1)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rllab.core.errors import LabError
 from rllab.maths.divergence import kl_k1
-from rllab.maths.masking import fill, last_index
+from rllab.maths.masking import apply_mask, last_index
 
 
 def token_rewards(
@@ -40,28 +40,28 @@ def token_rewards(
     logprobs, ref_logprobs, mask: (B, T). Returns (B, T), 0 where the mask is off.
     Raises LabError when the scores have another shape.
     """
-    clean = fill(logprobs, mask, name="logprobs"), fill(ref_logprobs, mask, name="ref_logprobs")
-    return charge_kl(_paid(scores, mask), kl_k1(*clean), mask, kl_coef=kl_coef)
+    clean = apply_mask(logprobs, mask, name="logprobs"), apply_mask(ref_logprobs, mask, name="ref_logprobs")
+    return apply_kl_penalty(_paid(scores, mask), kl_k1(*clean), mask, kl_coef=kl_coef)
 
 
-def charge_kl(rewards: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
+def apply_kl_penalty(rewards: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
     """Take the price of divergence off the rewards: r_t − β·KL_t, whatever estimated KL_t.
 
     rewards, kl (nats), mask: (B, T). Returns (B, T), 0 where the mask is off.
     """
-    return fill(rewards, mask, name="rewards") - kl_coef * fill(kl, mask, name="kl")
+    return apply_mask(rewards, mask, name="rewards") - kl_coef * apply_mask(kl, mask, name="kl")
 
 
 def _paid(scores: Tensor, mask: Tensor) -> Tensor:
     """Place the scores on their columns, (B, T)."""
     if scores.shape == mask.shape:
-        return fill(scores, mask, name="scores")
+        return apply_mask(scores, mask, name="scores")
     if scores.shape != mask.shape[:1]:
         remedy = f"give one score per row, {tuple(mask.shape[:1])}, or per token, {tuple(mask.shape)}"
         raise LabError("shape of scores", tuple(scores.shape), remedy)
     columns = torch.arange(mask.shape[-1], device=mask.device)
     is_last = columns == last_index(mask).unsqueeze(-1)  # (B, T)
-    return fill(scores.unsqueeze(-1).expand(mask.shape), is_last)
+    return apply_mask(scores.unsqueeze(-1).expand(mask.shape), is_last)
 
 
 def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
@@ -70,13 +70,13 @@ def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor
     rewards, mask: (B, T). Returns (B, T), 0 where the mask is off.
     """
     counts = mask.bool()
-    clean = fill(rewards, mask, name="rewards")
+    clean = apply_mask(rewards, mask, name="rewards")
     running = torch.zeros_like(clean[..., 0]) if clean.shape[-1] else clean.sum(-1)
     columns = []
     for t in reversed(range(clean.shape[-1])):
         running = torch.where(counts[..., t], clean[..., t] + gamma * running, running)
         columns.append(running)
-    return fill(_restack(columns, clean), mask)
+    return apply_mask(_restack(columns, clean), mask)
 
 
 def td_errors(
@@ -95,10 +95,10 @@ def td_errors(
     rewards, values, mask: (B, T); bootstrap: (B,), 0 for the rows that ended; None = all ended.
     Returns (B, T), 0 where the mask is off.
     """
-    clean_rewards = fill(rewards, mask, name="rewards")
-    clean_values = fill(values, mask, name="values")
+    clean_rewards = apply_mask(rewards, mask, name="rewards")
+    clean_values = apply_mask(values, mask, name="values")
     following = _next_values(clean_values, mask, bootstrap)
-    return fill(clean_rewards + gamma * following - clean_values, mask)
+    return apply_mask(clean_rewards + gamma * following - clean_values, mask)
 
 
 def gae(
@@ -120,7 +120,7 @@ def gae(
     """
     deltas = td_errors(rewards, values, mask, gamma=gamma, bootstrap=bootstrap)
     advantages = discounted_returns(deltas, mask, gamma=gamma * lam)
-    returns = fill(advantages + fill(values, mask), mask)
+    returns = apply_mask(advantages + apply_mask(values, mask), mask)
     return advantages, returns
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,10 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import check_count, check_number
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
-from rllab.maths.divergence import draw, exponential_noise
+from rllab.maths.divergence import exponential_noise, sample
 from rllab.maths.masking import until_end
 from rllab.policy.networks import next_logits
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from rllab.policy.policy import Policy
 
-Progress = Callable[[int, int, str], None]
 Network = Callable[[Tensor, Tensor, "DynamicCache"], Tensor]  # columns (B, L), mask so far, cache -> (B, ...)
 
 PASS_WORK = 15 * 10**9  # parameters x tokens of one pass over prompts: about half a second on one core
@@ -45,7 +44,7 @@ class Decoder:
         *,
         network: Network | None = None,
         gradient: bool = False,
-        stop: threading.Event | None = None,
+        job: Job = NO_JOB,
     ) -> None:
         """Read the prompts, padded on the left to one width; `network` is the policy's model by default."""
         from transformers import DynamicCache
@@ -60,8 +59,7 @@ class Decoder:
         self._cache = DynamicCache()
         columns = max(1, PASS_WORK // (policy.model.num_parameters() * len(prompts)))  # so that Stop need not wait
         for start in range(0, self.prompt_width, columns):
-            if stop is not None and stop.is_set():
-                raise Stopped
+            job.check()
             end = min(start + columns, self.prompt_width)
             self._read(self.tokens[:, start:end], self.attention_mask[:, :end])
         self.length = 0  # response tokens read
@@ -120,22 +118,16 @@ class Column:
     active: Tensor  # (B,) bool: the row had not ended before
 
 
-def write(
-    decoder: Decoder,
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    generator: torch.Generator,
-    stop: threading.Event | None = None,
+def sample_tokens(
+    decoder: Decoder, *, max_new_tokens: int, temperature: float, generator: torch.Generator, job: Job = NO_JOB
 ) -> Iterator[Column]:
     """Sample column after column until every row has ended or the limit is reached."""
     policy = decoder.policy
     active = torch.ones(len(decoder.tokens), dtype=torch.bool, device=policy.device)
     for t in range(max_new_tokens):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         probs = torch.softmax(decoder.logits / temperature, dim=-1)
-        chosen = draw(probs, exponential_noise(probs.shape, generator=generator, like=probs))
+        chosen = sample(probs, exponential_noise(probs.shape, generator=generator, like=probs))
         yield Column(t, torch.where(active, chosen, policy.pad_id), active)
         active = active & (chosen != policy.eos_id)
         if t + 1 == max_new_tokens or not bool(active.any()):
@@ -151,8 +143,7 @@ def generate(
     temperature: float = 1.0,
     samples_per_prompt: int = 1,
     seed: int | None = None,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Sequences:
     """Write `samples_per_prompt` responses to each prompt, rows of one prompt side by side.
 
@@ -167,14 +158,13 @@ def generate(
     check_room(policy, list(read.values()), max_new_tokens=max_new_tokens)
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    decoder = _reader(policy, encoded, samples_per_prompt=samples_per_prompt, stop=stop)
+    decoder = _reader(policy, encoded, samples_per_prompt=samples_per_prompt, job=job)
     columns = []
-    for column in write(
-        decoder, max_new_tokens=max_new_tokens, temperature=temperature, generator=generator, stop=stop
+    for column in sample_tokens(
+        decoder, max_new_tokens=max_new_tokens, temperature=temperature, generator=generator, job=job
     ):
         columns.append(column)
-        if progress is not None:
-            progress(column.t + 1, max_new_tokens, "tokens")
+        job.report(column.t + 1, max_new_tokens, "tokens")
     repeated = [number for number in range(len(prompts)) for _ in range(samples_per_prompt)]
     return sequences_from_ids(
         policy,
@@ -185,11 +175,9 @@ def generate(
     )
 
 
-def _reader(
-    policy: Policy, prompts: Sequence[Sequence[int]], *, samples_per_prompt: int, stop: threading.Event | None
-) -> Decoder:
+def _reader(policy: Policy, prompts: Sequence[Sequence[int]], *, samples_per_prompt: int, job: Job) -> Decoder:
     """Read each prompt once, and give it a row for every response that it gets."""
-    decoder = Decoder(policy, prompts, stop=stop)
+    decoder = Decoder(policy, prompts, job=job)
     if samples_per_prompt == 1:
         return decoder
     return decoder.take(torch.arange(len(prompts), device=policy.device).repeat_interleave(samples_per_prompt))
@@ -230,7 +218,7 @@ def sequences_from_ids(
         prompt_width=left.shape[1],
         response_mask=response_mask.to(policy.device),
         action_mask=action_mask.to(policy.device),
-        segment=policy.segments(right).to(policy.device),
+        sentence=policy.sentences(right).to(policy.device),
         ended=torch.tensor([bool(row) and row[-1] == policy.eos_id for row in responses], device=policy.device),
         group=torch.tensor(numbers, device=policy.device),
         prompts=tuple(prompts),

@@ -148,7 +148,7 @@ class Policy:
         ends[-1] = len(whole)
         return [whole[start:end] for start, end in itertools.pairwise(ends)]
 
-    def segments(self, response_tokens: Tensor) -> Tensor:
+    def sentences(self, response_tokens: Tensor) -> Tensor:
         """Number the sentences: a token belongs to the sentence that it ends or continues, (B, T)."""
         occur = torch.bincount(response_tokens.flatten(), minlength=self.vocabulary).nonzero()[:, 0].tolist()
         enders = [token for token in occur if self._ends_sentence(token)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
 from rllab.maths.losses import bradley_terry_loss
 from rllab.preferences.pairs import Pair, SimulatedJudge, tokenize_pairs
@@ -69,11 +69,11 @@ class AgainstGold:
     rank_correlation: float  # Spearman's
 
 
-def agreement(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: threading.Event | None = None) -> Agreement:
+def agreement(world: World, reward: Reward, pairs: Sequence[Pair], *, job: Job = NO_JOB) -> Agreement:
     """Compare a reward with labels; only labels that it was not fitted to tell how good it is."""
     if not pairs:
         raise LabError("pairs", 0, "give at least one labelled pair")
-    margin = margins(world, reward, pairs, stop=stop)
+    margin = margins(world, reward, pairs, job=job)
     right = (margin > 0).double() + 0.5 * (margin == 0).double()
     return Agreement(
         pairs=len(pairs),
@@ -85,19 +85,14 @@ def agreement(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: thre
 
 
 def against_judges(
-    world: World,
-    reward: Reward,
-    pairs: Sequence[Pair],
-    judges: Mapping[str, SimulatedJudge],
-    *,
-    stop: threading.Event | None = None,
+    world: World, reward: Reward, pairs: Sequence[Pair], judges: Mapping[str, SimulatedJudge], *, job: Job = NO_JOB
 ) -> AgainstJudge:
     """Compare a reward with what simulated judges, found by the pairs' `judge`, would say again and again."""
     unknown = {pair.judge for pair in pairs} - judges.keys()
     if unknown or not pairs:
         raise LabError("judge", min(unknown, default="none"), "its taste is not known; give judges for all pairs")
     likely = _repeated(world, pairs, [judges[pair.judge] for pair in pairs])
-    margin = margins(world, reward, pairs, stop=stop)
+    margin = margins(world, reward, pairs, job=job)
     agreed = torch.where(margin > 0, likely, torch.where(margin < 0, 1 - likely, torch.full_like(likely, 0.5)))
     return AgainstJudge(ceiling=float(torch.maximum(likely, 1 - likely).mean()), expected=float(agreed.mean()))
 
@@ -123,7 +118,7 @@ def against_gold(world: World, reward: Reward, sequences: Sequences) -> AgainstG
     return AgainstGold(pairs=share, rank_correlation=rank_correlation(ours, gold))
 
 
-def margins(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: threading.Event | None = None) -> Tensor:
+def margins(world: World, reward: Reward, pairs: Sequence[Pair], *, job: Job = NO_JOB) -> Tensor:
     """Return the log-odds that a reward gives to the chosen response of each pair, (N,).
 
     A reward model is asked in the unit that it was fitted in; of any other reward the score itself is taken.
@@ -131,8 +126,7 @@ def margins(world: World, reward: Reward, pairs: Sequence[Pair], *, stop: thread
     batch = tokenize_pairs(world.policy, pairs, limit=world.max_new_tokens)
     found = []
     for part in slices(len(batch), size=ROWS):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         some = batch.select(range(part.start, part.stop))
         found.append(reward.score(some.chosen).total.double() - reward.score(some.rejected).total.double())
     unit = reward.scale if isinstance(reward, RewardModel) else 1.0

@@ -16,7 +16,7 @@ from rllab.maths.masking import masked_sum
 from rllab.policy.policy import Policy, choose_trainable
 from rllab.preferences.pairs import Pair, PairBatch
 from rllab.preferences.reward_fit import Lesson, Measure, PairLoop, PairRun, one_each
-from rllab.reward.reward import pay
+from rllab.reward.reward import per_token_scores
 from rllab.worlds.world import World
 
 
@@ -54,11 +54,11 @@ class ImplicitReward:
     beta: float  # reward units per nat
     temperature: float
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, its one part and what is paid at each token."""
         scores = self.prefix_scores(sequences)
         total = scores.gather(1, sequences.lengths[:, None].clamp(min=1) - 1)[:, 0]
-        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+        return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, (B, T); 0 on padding."""

@@ -1,4 +1,4 @@
-"""A sitting of labels: pairs are asked about, answers go to the disk, a reward model forms from them."""
+"""A session of labels: pairs are asked about, answers go to the disk, a reward model forms from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import torch
 
 from rllab.core.errors import LabError
 from rllab.core.files import write_atomically
-from rllab.policy.generation import Progress, generate
+from rllab.core.jobs import NO_JOB, Job
+from rllab.policy.generation import generate
 from rllab.preferences.agreement import (
     AgainstGold,
     AgainstJudge,
@@ -230,7 +231,7 @@ def contradictions(pairs: Sequence[Pair]) -> list[Pair]:
     return [pair for pair in pairs if (pair.prompt, pair.rejected, pair.chosen) in verdicts]
 
 
-# ---- A sitting of labels: pairs are asked about, answers go to the disk, a reward model forms from them ----
+# ---- A session of labels: pairs are asked about, answers go to the disk, a reward model forms from them ----
 
 UPDATES, EPOCHS = 20, 4  # of a refit: at least so many steps, and every pair at least so often
 GOLD_RESPONSES = 128  # on which a reward is held against gold
@@ -255,7 +256,7 @@ class Revealed:
     reward: AgainstGold | None  # of the fitted reward, where there is one
 
 
-class Sitting:
+class LabelSession:
     """Two responses at a time for a judge: what `answer` has returned from is on the disk for good.
 
     `questions` are the pairs that wait, the first one next. `judges` are simulated ones, by name; their taste is
@@ -292,7 +293,7 @@ class Sitting:
         """Return the number of labels that another label on the same two texts denies."""
         return len(contradictions(self.store.pairs))
 
-    def draw(self, count: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def draw(self, count: int, *, job: Job = NO_JOB) -> None:
         """Let the policy write fresh responses and put the most telling pairs of them in line.
 
         The pair in front, which somebody may be reading, stays there.
@@ -300,7 +301,7 @@ class Sitting:
         asked: list[Tie | Question] = [*self.store.ties, *self._skipped, *self.questions]
         seen = [*self.store.pairs, *(Pair(one.prompt, one.first, one.second) for one in asked)]
         seed = derived_seed(self.seed, "sitting", len(self.store), self._draws)
-        found = propose(self.world, count, reward=self.reward, seen=seen, seed=seed, stop=stop, progress=progress)
+        found = propose(self.world, count, reward=self.reward, seen=seen, seed=seed, job=job)
         with self._lock:
             self.questions = [*self.questions[:1], *found][: max(1, count)]
             self._draws += 1
@@ -314,7 +315,7 @@ class Sitting:
         return label
 
     def skip(self) -> None:
-        """Leave the pair in front without a verdict; it does not come back in this sitting."""
+        """Leave the pair in front without a verdict; it does not come back in this session."""
         with self._lock:
             self._front()
             self._skipped.append(self.questions.pop(0))
@@ -342,18 +343,18 @@ class Sitting:
             self.answer("first" if first_wins else "second", judge=name)
         return len(wins)
 
-    def refit(self, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Report:
+    def refit(self, *, job: Job = NO_JOB) -> Report:
         """Learn from all labels, going on from the fit before where they only grew, and measure what came of it."""
         pairs = without_duplicates(self.store.preferences())
         fit = self._fit_of(pairs)
-        fit.run(max(UPDATES, EPOCHS * fit.updates_per_epoch), stop=stop, progress=progress)
+        fit.run(max(UPDATES, EPOCHS * fit.updates_per_epoch), job=job)
         known = [pair for pair in fit.held_out if pair.judge in self.judges]
         reward = replace(fit.reward, name=f"reward from {len(pairs)} labels")
         report = Report(
             labels=len(pairs),
             updates=len(fit.history),
-            held_out=agreement(self.world, reward, fit.held_out, stop=stop),
-            judged=against_judges(self.world, reward, known, self.judges, stop=stop) if known else None,
+            held_out=agreement(self.world, reward, fit.held_out, job=job),
+            judged=against_judges(self.world, reward, known, self.judges, job=job) if known else None,
         )
         self.reward = reward
         self.reports.append(report)
@@ -369,11 +370,11 @@ class Sitting:
         """Hold the learner's own labels against what a simulated judge would say of the same pairs."""
         return repeated_by(self.world, self.own, self.judges[name])
 
-    def reveal(self, *, stop: threading.Event | None = None, progress: Progress | None = None) -> Revealed:
+    def reveal(self, *, job: Job = NO_JOB) -> Revealed:
         """Hold the learner's labels, and the reward made of them, against gold."""
         if self.world.gold is None:
             raise LabError("world", self.world.name, "it has no gold judge; what you want is all there is")
-        labels = agreement(self.world, self.world.gold, self.own, stop=stop)
+        labels = agreement(self.world, self.world.gold, self.own, job=job)
         if self.reward is None:
             return Revealed(labels, None)
         prompts = self.world.prompts[:8]
@@ -383,8 +384,7 @@ class Sitting:
             max_new_tokens=self.world.max_new_tokens,
             samples_per_prompt=GOLD_RESPONSES // len(prompts),
             seed=derived_seed(self.seed, "gold"),
-            stop=stop,
-            progress=progress,
+            job=job,
         )
         return Revealed(labels, against_gold(self.world, self.reward, rows))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,9 +15,10 @@ from torch import Tensor
 
 from rllab.core.config import check_count, check_number, is_whole
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences, UpdateRecord, without_padding
 from rllab.maths.losses import bradley_terry_loss
-from rllab.policy.generation import Progress, generate
+from rllab.policy.generation import generate
 from rllab.policy.networks import copy_sharing_frozen, end_features, state_scalars
 from rllab.preferences.pairs import Pair, PairBatch, tokenize_pairs
 from rllab.reward.reward import RewardModel
@@ -85,11 +85,11 @@ class PairLoop:
         """Return the number of updates that see every pair once."""
         return -(-len(self.pairs) // self.batch_size)
 
-    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+    def update(self, *, job: Job = NO_JOB) -> dict[str, float]:
         """Take one step on the next batch and return its metrics; what is stopped or fails changes nothing."""
         began = time.perf_counter()
         try:
-            metrics = self._measure(self._batch, self._next_rows(), stop, learn=True)
+            metrics = self._measure(self._batch, self._next_rows(), job, learn=True)
             if not all(map(math.isfinite, metrics.values())):
                 remedy = "it left the range of numbers; lower the learning rate, or look at the pairs"
                 raise LabError("loss", metrics["loss"], remedy)
@@ -100,34 +100,30 @@ class PairLoop:
         self.history.append(UpdateRecord(len(self.history) + 1, self.settings, metrics, seconds, []))
         return metrics
 
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
-        """Do n updates, fewer if `stop` is set."""
+    def run(self, n: int, *, job: Job = NO_JOB) -> None:
+        """Do n updates, fewer if the job is stopped."""
         check_count("updates", n)
         for done in range(n):
             try:
-                metrics = self.update(stop=stop)
+                metrics = self.update(job=job)
             except Stopped:
                 return
-            if progress is not None:
-                progress(done + 1, n, f"update {len(self.history)}, loss {metrics['loss']:.3f} nats")
+            job.report(done + 1, n, f"update {len(self.history)}, loss {metrics['loss']:.3f} nats")
 
-    def evaluate(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+    def evaluate(self, *, job: Job = NO_JOB) -> dict[str, float]:
         """Measure the pairs that are held out."""
         with torch.no_grad():
-            return self._measure(self._held, range(len(self._held)), stop, learn=False)
+            return self._measure(self._held, range(len(self._held)), job, learn=False)
 
     def rows(self) -> Sequences:
         """Return all chosen responses that are learned from."""
         return self._batch.chosen
 
-    def _measure(
-        self, pairs: PairBatch, rows: Sequence[int], stop: threading.Event | None, *, learn: bool
-    ) -> dict[str, float]:
+    def _measure(self, pairs: PairBatch, rows: Sequence[int], job: Job, *, learn: bool) -> dict[str, float]:
         """Average the numbers of some rows, a few at a time; their gradients add up to that of the whole."""
         total, sums = float(self.lesson.counts(pairs)[list(rows)].sum()), dict[str, float]()
         for part in slices(len(rows), size=self.micro_batch_size):
-            if stop is not None and stop.is_set():
-                raise Stopped
+            job.check()
             numbers = self.lesson.measure(pairs.select(rows[part]))
             if learn:
                 (numbers["loss"].sum() / total).backward()
@@ -171,17 +167,17 @@ class PairRun:
         """Return the number of updates that see every pair once."""
         return self._loop.updates_per_epoch
 
-    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+    def update(self, *, job: Job = NO_JOB) -> dict[str, float]:
         """Take one step on the next batch of pairs, and return its metrics."""
-        return self._loop.update(stop=stop)
+        return self._loop.update(job=job)
 
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
-        """Do n updates, fewer if `stop` is set."""
-        self._loop.run(n, stop=stop, progress=progress)
+    def run(self, n: int, *, job: Job = NO_JOB) -> None:
+        """Do n updates, fewer if the job is stopped."""
+        self._loop.run(n, job=job)
 
-    def evaluate(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+    def evaluate(self, *, job: Job = NO_JOB) -> dict[str, float]:
         """Measure the same numbers on the pairs that were held out."""
-        return self._loop.evaluate(stop=stop)
+        return self._loop.evaluate(job=job)
 
     def samples(self, prompts: Sequence[str], seed: int) -> list[dict[str, Any]]:
         """Write one response to each prompt with the policy as it is now, scored by the reward as it is now."""

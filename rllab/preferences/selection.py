@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
-from rllab.policy.generation import Progress, generate
+from rllab.policy.generation import generate
 from rllab.policy.networks import end_features
 from rllab.preferences.pairs import Pair, SimulatedJudge
 from rllab.reward.reward import Reward, RewardModel
@@ -53,8 +53,7 @@ def best_of_n(
     *,
     reward: Reward | None = None,
     seed: int | None = None,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Selection:
     """Write n responses to each prompt, and choose the one that the reward (the world's by default) likes best."""
     if n < 1:
@@ -66,8 +65,7 @@ def best_of_n(
         temperature=world.objective.temperature,
         samples_per_prompt=n,
         seed=seed,
-        stop=stop,
-        progress=progress,
+        job=job,
     )
     scores = (reward or world.reward).score(sequences).total
     best = scores.reshape(-1, n).argmax(dim=1) + n * torch.arange(len(prompts), device=scores.device)
@@ -81,8 +79,7 @@ def propose(
     reward: Reward | None = None,
     seen: Iterable[Pair] = (),
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> list[Question]:
     """Choose pairs of fresh responses for a judge: different texts that nobody was asked about, the most telling first.
 
@@ -99,8 +96,7 @@ def propose(
         max_new_tokens=world.max_new_tokens,
         samples_per_prompt=PER_PROMPT,
         seed=derived_seed(seed, "candidates"),
-        stop=stop,
-        progress=progress,
+        job=job,
     )
     places = _new_pairs(drawn, seen)
     chosen = torch.randperm(len(places), generator=chance)[:count].tolist()
@@ -143,8 +139,7 @@ def label_pairs(
     count: int,
     seed: int,
     cut: bool = False,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> list[Pair]:
     """Sample two responses to a prompt until `count` different pairs are judged, the judges in turn.
 
@@ -157,7 +152,7 @@ def label_pairs(
     generator = torch.Generator().manual_seed(derived_seed(seed, "judges"))
     pairs: list[Pair] = []
     for turn in range(10 * count):
-        drawn = [_side(world, turn, seed=derived_seed(seed, "pair", turn, side), stop=stop) for side in (0, 1)]
+        drawn = [_side(world, turn, seed=derived_seed(seed, "pair", turn, side), job=job) for side in (0, 1)]
         judge = panel[turn % len(panel)]
         first_wins = judge.choose(drawn[0], drawn[1], generator=generator).tolist()
         for row, prompt in enumerate(drawn[0].prompts):
@@ -165,17 +160,16 @@ def label_pairs(
             if texts[0] != texts[1] and (cut or all(bool(side.ended[row]) for side in drawn)):
                 chosen, rejected = texts if first_wins[row] else texts[::-1]
                 pairs.append(Pair(prompt, chosen, rejected, judge=judge.name))
-        if progress is not None:
-            progress(min(len(pairs), count), count, "pairs judged")
+        job.report(min(len(pairs), count), count, "pairs judged")
         if len(pairs) >= count:
             break
     return pairs[:count]
 
 
-def _side(world: World, turn: int, *, seed: int, stop: threading.Event | None) -> Sequences:
+def _side(world: World, turn: int, *, seed: int, job: Job) -> Sequences:
     """Write one response to each of 64 prompts."""
     prompts = [world.prompts[(64 * turn + row) % len(world.prompts)] for row in range(64)]
-    return generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed, stop=stop)
+    return generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed, job=job.quiet())
 
 
 def _new_pairs(drawn: Sequences, seen: Iterable[Pair]) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ class Reward(Protocol):
         """Return the name that panels show."""
         ...
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, parts and what is paid at each token."""
         ...
 
@@ -45,7 +45,9 @@ class Reward(Protocol):
         ...
 
 
-def pay(prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_pay: PrefixPay = "increment") -> Tensor:
+def per_token_scores(
+    prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_pay: PrefixPay = "increment"
+) -> Tensor:
     """Turn scores of prefixes into what is paid at each token, (B, T).
 
     With increments, r_t = phi_t - phi_u, where u is the place of the payment before (phi = 0 before the
@@ -53,8 +55,8 @@ def pay(prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_p
     every place of payment, the form of the course: its sum grows with the number of payments.
     """
     mask = sequences.response_mask
-    paid = payment_places(sequences, timing=timing)
-    if prefix_pay == "level" or timing == "eos":  # a single payment has none before it
+    paid = reward_positions(sequences, timing=timing)
+    if prefix_pay == "level" or timing == "end":  # a single payment has none before it
         return torch.where(paid, prefix_scores, 0.0)
     columns = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
     last_paid = torch.where(paid, columns, -1).cummax(dim=1).values
@@ -63,17 +65,17 @@ def pay(prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_p
     return torch.where(paid, prefix_scores - earlier, 0.0)
 
 
-def payment_places(sequences: Sequences, *, timing: Timing) -> Tensor:
+def reward_positions(sequences: Sequences, *, timing: Timing) -> Tensor:
     """Mark the tokens at which something is paid, (B, T): all, the last of each sentence, or the last."""
     mask = sequences.response_mask
     columns = torch.arange(mask.shape[1], device=mask.device)
     last = columns == last_index(mask)[:, None]
-    if timing == "eos":
+    if timing == "end":
         return last
-    if timing == "prefix":
+    if timing == "token":
         return mask
-    next_segment = torch.cat([sequences.segment[:, 1:], sequences.segment[:, -1:]], dim=1)
-    return mask & (last | (next_segment != sequences.segment))
+    next_sentence = torch.cat([sequences.sentence[:, 1:], sequences.sentence[:, -1:]], dim=1)
+    return mask & (last | (next_sentence != sequences.sentence))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class TextReward:
     decode: Callable[[Sequence[int]], str]
     weights: Mapping[str, float]
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, weighted parts and what is paid at each token."""
         texts = list(zip(sequences.prompts, sequences.responses, sequences.ended.tolist(), strict=True))
         judged = {key: self._parts(key[0], key[1], ended=key[2]) for key in dict.fromkeys(texts)}
@@ -134,7 +136,7 @@ class TokenReward:
     name: str
     worth: Tensor  # (A,)
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, its one part and what is paid at each token."""
         total = self._worths(sequences).sum(dim=1)
         return Scores(total, {self.name: total}, _paid(self, total, sequences, timing=timing))
@@ -165,12 +167,12 @@ class RewardModel:
         """Switch dropout off: a score must not depend on chance."""
         without_dropout(self.model)
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, its one part and what is paid at each token."""
         scores = self.prefix_scores(sequences)
         last = sequences.lengths.clamp(min=1) - 1
         total = scores.gather(1, last[:, None])[:, 0]
-        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+        return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, (B, T); 0 on padding."""
@@ -186,6 +188,6 @@ def _column(sequences: Sequences, values: list[float]) -> Tensor:
 
 def _paid(reward: Reward, total: Tensor, sequences: Sequences, *, timing: Timing) -> Tensor:
     """Return what is paid at each token, (B, T); a single payment is the total, and needs no score of a prefix."""
-    if timing == "eos":
-        return torch.where(payment_places(sequences, timing="eos"), total[:, None], 0.0)
-    return pay(reward.prefix_scores(sequences), sequences, timing=timing)
+    if timing == "end":
+        return torch.where(reward_positions(sequences, timing="end"), total[:, None], 0.0)
+    return per_token_scores(reward.prefix_scores(sequences), sequences, timing=timing)

@@ -12,9 +12,9 @@ from torch import Tensor
 from rllab.core.config import Timing
 from rllab.core.errors import LabError
 from rllab.core.records import Scores, Sequences
-from rllab.maths.masking import fill, last_index
+from rllab.maths.masking import apply_mask, last_index
 from rllab.policy.networks import position_ids
-from rllab.reward.reward import Reward, pay
+from rllab.reward.reward import Reward, per_token_scores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,7 +35,7 @@ class WeightedSum:
         if not self.terms:
             raise LabError("rewards", 0, "a sum needs at least one reward")
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, weighted parts and what is paid at each token."""
         parts: dict[str, Tensor] = {}
         scored = [(weight, reward, reward.score(sequences, timing=timing)) for weight, reward in self.terms]
@@ -67,7 +67,7 @@ class Shaped:
     potential: Potential
     gamma: float = 1.0
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, the reward's parts and the shaping, and what is paid at each token."""
         scores, shaping = self.reward.score(sequences, timing=timing), self._shaping(sequences)
         change = shaping.sum(dim=1)
@@ -76,7 +76,7 @@ class Shaped:
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, what was paid for it included, (B, T); 0 on padding."""
         paid = self._shaping(sequences).cumsum(dim=1)
-        return self.reward.prefix_scores(sequences) + fill(paid, sequences.response_mask)
+        return self.reward.prefix_scores(sequences) + apply_mask(paid, sequences.response_mask)
 
     def _shaping(self, sequences: Sequences) -> Tensor:
         with torch.no_grad():
@@ -95,11 +95,11 @@ class Redistributed:
     reward: Reward
     shares: Shares
 
-    def score(self, sequences: Sequences, *, timing: Timing = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
         """Score each row: total, parts and what is paid at each token."""
         scores = self.reward.score(sequences)
         prefix_scores = self._shared_out(scores.total, sequences)
-        return Scores(scores.total, scores.parts, pay(prefix_scores, sequences, timing=timing))
+        return Scores(scores.total, scores.parts, per_token_scores(prefix_scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Return the score that has been shared out up to and with each token, (B, T); 0 on padding."""
@@ -107,13 +107,13 @@ class Redistributed:
 
     def _shared_out(self, total: Tensor, sequences: Sequences) -> Tensor:
         mask = sequences.response_mask
-        shares = fill(self.shares(sequences).to(total.dtype), mask)
+        shares = apply_mask(self.shares(sequences).to(total.dtype), mask)
         sums = shares.sum(dim=1, keepdim=True)
-        even = fill(torch.ones_like(shares), mask) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        even = apply_mask(torch.ones_like(shares), mask) / mask.sum(dim=1, keepdim=True).clamp(min=1)
         given = torch.where(sums > 0, shares / sums.clamp(min=1e-30), even)  # (B, T), rows sum to 1
         upto = given.cumsum(dim=1)
         last = torch.arange(mask.shape[1], device=mask.device) == last_index(mask)[:, None]
-        return fill(total[:, None] * torch.where(last, 1.0, upto), mask)
+        return apply_mask(total[:, None] * torch.where(last, 1.0, upto), mask)
 
 
 def potential_shaping(potentials: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
@@ -121,9 +121,9 @@ def potential_shaping(potentials: Tensor, mask: Tensor, *, gamma: float) -> Tens
 
     potentials: (B, T+1). mask: (B, T).
     """
-    now = fill(potentials[:, :-1], mask)
+    now = apply_mask(potentials[:, :-1], mask)
     after = torch.cat([now[:, 1:], torch.zeros_like(now[:, :1])], dim=1)  # 0 after the last token of each row
-    return fill(gamma * after - now, mask)
+    return apply_mask(gamma * after - now, mask)
 
 
 def even_shares(sequences: Sequences) -> Tensor:

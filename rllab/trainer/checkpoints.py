@@ -41,7 +41,7 @@ POINTER, SHARED = "latest.json", "shared"
 @contextlib.contextmanager
 def new_version(run: Path) -> Iterator[Path]:
     """Give an empty folder to fill; at the end it takes the next number and the pointer turns to it."""
-    with told_in_words(run):
+    with friendly_errors(run):
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         present = _pointed(run)
         number = max((int(one.name) for one in _versions(run)), default=0) + 1
@@ -60,7 +60,7 @@ def shared_folder(run: Path, name: str) -> Iterator[Path | None]:
     if (target / "manifest.json").is_file():
         yield None
         return
-    with told_in_words(run):
+    with friendly_errors(run):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _whole(target.parent, target) as fresh:
             yield fresh
@@ -147,7 +147,7 @@ def _tidy(run: Path, *, keep: set[str | None]) -> None:
 
 
 @contextlib.contextmanager
-def told_in_words(run: Path) -> Iterator[None]:
+def friendly_errors(run: Path) -> Iterator[None]:
     """Turn what the file system or the weight writer says into a sentence."""
     try:
         yield

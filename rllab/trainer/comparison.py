@@ -6,7 +6,6 @@ import dataclasses
 import math
 import statistics
 import string
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import torch
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, Stopped, nearest
+from rllab.core.errors import LabError, nearest
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, RunRecord, Scores, Targets, UpdateRecord
-from rllab.policy.generation import Progress
 from rllab.trainer.stages import STAGES, Context, Stages, derived_seed
 from rllab.trainer.trainer import Trainer
 from rllab.worlds.world import World
@@ -129,11 +128,11 @@ def random_reward(context: Context, rows: Rollout) -> Scores:
 
 def shuffled_weights(context: Context, rows: Rollout, scores: Scores) -> Targets:
     """Deal the weights out anew among the tokens of the batch: as large as before, but on the wrong tokens."""
-    aims = STAGES.targets(context, rows, scores)
-    weights = aims.weights.clone()
-    dealt = weights[aims.mask]
-    weights[aims.mask] = dealt[_shuffled(len(dealt), context, "shuffled weights")]
-    return dataclasses.replace(aims, weights=weights)
+    targets = STAGES.targets(context, rows, scores)
+    weights = targets.policy_weights.clone()
+    dealt = weights[targets.loss_mask]
+    weights[targets.loss_mask] = dealt[_shuffled(len(dealt), context, "shuffled weights")]
+    return dataclasses.replace(targets, policy_weights=weights)
 
 
 def frozen_policy(context: Context) -> dict[str, float]:
@@ -185,31 +184,26 @@ def study(
     updates: int,
     seeds: Sequence[int] = (0, 1, 2),
     placebo: bool = True,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Study:
     """Run several seeds and, with `placebo`, the control arms beside them."""
     if not seeds:
         raise LabError("seeds", list(seeds), "give at least one")
     plan = [(seed, arm) for seed in seeds for arm in (ARMS if placebo else ARMS[:1])]
-    stop = stop or threading.Event()
     histories: dict[str, tuple[list[UpdateRecord], ...]] = {}
     for number, (seed, arm) in enumerate(plan):
         trainer = Trainer(world, algorithm, config, seed=seed, stages=arm.stages)
-        shown = _shifted(progress, number * updates, len(plan) * updates, f"{arm.name}, seed {seed}")
-        trainer.run(updates, stop=stop, progress=shown)
-        if stop.is_set():
-            raise Stopped
+        part = _part(job, number * updates, len(plan) * updates, f"{arm.name}, seed {seed}")
+        trainer.run(updates, job=part)
+        job.check()
         histories[arm.name] = (*histories.get(arm.name, ()), trainer.history)
     metric = "eval/gold" if world.gold is not None else "objective/scores"
     return Study(metric, tuple(seeds), histories)
 
 
-def _shifted(progress: Progress | None, done: int, whole: int, name: str) -> Progress | None:
-    """Show one run's progress as part of the whole study."""
-    if progress is None:
-        return None
-    return lambda here, _, text: progress(done + here, whole, f"{name}: {text}")
+def _part(job: Job, done: int, whole: int, name: str) -> Job:
+    """Return a job that reports one run's progress as part of the whole study."""
+    return job.reporting(lambda here, _, text: job.report(done + here, whole, f"{name}: {text}"))
 
 
 def _shuffled(count: int, context: Context, purpose: str) -> torch.Tensor:
@@ -321,7 +315,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 MOST = 4  # more lines in one picture cannot be told apart
 
 
-class Shelf:
+class KeptRuns:
     """A few runs by letter; none of them changes while it is kept."""
 
     def __init__(self) -> None:

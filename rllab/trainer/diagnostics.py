@@ -95,7 +95,7 @@ def reward_account(curves: Curves) -> Finding | None:
 
 def _price(record: UpdateRecord) -> float:
     """Return what the KL costs inside the reward."""
-    in_reward = record.config["kl_place"] == "reward"
+    in_reward = record.config["kl_in"] == "reward"
     return record.metrics["kl_coef"] * record.metrics["objective/kl"] if in_reward else 0.0
 
 

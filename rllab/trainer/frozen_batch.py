@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,18 +9,19 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import Config
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Scores, Targets
-from rllab.maths.algorithms import ALGORITHMS, named
+from rllab.maths.algorithms import ALGORITHMS, get_algorithm
 from rllab.maths.losses import reduce
 from rllab.maths.masking import masked_mean
-from rllab.policy.generation import Progress, generate
+from rllab.policy.generation import generate
 from rllab.trainer.stages import Context, Stages, derived_seed
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds.world import World
 
 PROMPTS = 4
-SHARED = ("kl_place", "kl_estimator", "reducer", "lr")  # what may differ by habit and not by the idea of an algorithm
+SHARED = ("kl_in", "kl_estimator", "reducer", "lr")  # what may differ by habit and not by the idea of an algorithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class AlgorithmView:
     """One algorithm's reading of the batch."""
 
     algorithm: str
-    weights: Tensor  # (B, T): what multiplies each token's log-prob
+    policy_weights: Tensor  # (B, T): what multiplies each token's log-prob
     push: Tensor  # (B, T): the same with its share of the batch mean, -dL/d(log-prob) as the step begins
     gradient: Tensor  # (N,): of the loss, over all trainable weights of the policy
     change: Tensor  # (B, T) nats: log-prob of each token after one optimizer step, less that before
@@ -53,31 +53,28 @@ def same_batch(
     samples_per_prompt: int = 8,
     own_settings: bool = True,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> BatchComparison:
     """Write one batch, and let each algorithm take its first optimizer step on it from the same policy.
 
     With `own_settings` each keeps the reducer, the place of the KL and the learning rate that the world gives it;
     without, all use the first one's, so that only the advantages and the form of the loss differ.
     """
-    rows = _write(world, samples_per_prompt, seed, stop)
+    rows = _write(world, samples_per_prompt, seed, job)
     first = _config(world, algorithms[0], rows)
     views = []
     for done, name in enumerate(algorithms):
-        if progress is not None:
-            progress(done, len(algorithms), named(name).title)
+        job.report(done, len(algorithms), get_algorithm(name).title)
         like = {} if own_settings else {field: getattr(first, field) for field in SHARED}
-        views.append(_view(world, name, _config(world, name, rows, **like), rows, stop))
+        views.append(_view(world, name, _config(world, name, rows, **like), rows, job))
     gradients = torch.stack([view.gradient for view in views])
     lengths = gradients.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradients.dtype).tiny)
-    if progress is not None:
-        progress(len(algorithms), len(algorithms), "done")
+    job.report(len(algorithms), len(algorithms), "done")
     scores = world.objective.score(rows)
     return BatchComparison(rows, scores, tuple(views), (gradients / lengths) @ (gradients / lengths).T)
 
 
-def _write(world: World, samples_per_prompt: int, seed: int, stop: threading.Event | None) -> Rollout:
+def _write(world: World, samples_per_prompt: int, seed: int, job: Job) -> Rollout:
     """Let the world's policy answer some prompts several times each, so that groups exist for those who need them."""
     sequences = generate(
         world.policy,
@@ -85,7 +82,7 @@ def _write(world: World, samples_per_prompt: int, seed: int, stop: threading.Eve
         max_new_tokens=world.max_new_tokens,
         samples_per_prompt=samples_per_prompt,
         seed=derived_seed(seed, "frozen batch"),
-        stop=stop,
+        job=job.quiet(),
     )
     size = len(sequences)
     return evaluate(
@@ -94,7 +91,7 @@ def _write(world: World, samples_per_prompt: int, seed: int, stop: threading.Eve
         reference=world.reference,
         critic=world.critic,
         micro_batch_size=size,
-        stop=stop,
+        job=job,
     )
 
 
@@ -107,7 +104,7 @@ def _config(world: World, algorithm: str, rows: Rollout, **changes: str) -> Conf
     )
 
 
-def _view(world: World, name: str, config: Config, rows: Rollout, stop: threading.Event | None) -> AlgorithmView:
+def _view(world: World, name: str, config: Config, rows: Rollout, job: Job) -> AlgorithmView:
     """Run one update on the frozen batch as far as its optimizer step, and measure what it did."""
 
     def frozen(context: Context, prompts: Sequence[str]) -> Rollout:
@@ -115,18 +112,19 @@ def _view(world: World, name: str, config: Config, rows: Rollout, stop: threadin
         return rows
 
     trainer = Trainer(world, name, config, stages=Stages(rollout=frozen))
-    loop = trainer.phases(stop=stop)
+    loop = trainer.phases(job=job)
     for phase in loop:
         if isinstance(phase.record, Targets):
-            aims = phase.record
+            targets = phase.record
         if phase.name == "loss":
             gradient = _gradient(trainer)
         if phase.name == "step":
             break
-    after = evaluate(trainer.world.policy, rows, reference=world.policy, micro_batch_size=len(rows), stop=stop)
+    after = evaluate(trainer.world.policy, rows, reference=world.policy, micro_batch_size=len(rows), job=job)
     loop.close()
     kl = float(masked_mean(after.exact_kl, rows.response_mask))
-    return AlgorithmView(name, aims.weights, _push(trainer, rows, aims), gradient, after.logprobs - rows.logprobs, kl)
+    push, change = _push(trainer, rows, targets), after.logprobs - rows.logprobs
+    return AlgorithmView(name, targets.policy_weights, push, gradient, change, kl)
 
 
 def _gradient(trainer: Trainer) -> Tensor:
@@ -136,10 +134,10 @@ def _gradient(trainer: Trainer) -> Tensor:
     return torch.cat([part.detach().flatten() for part in parts])
 
 
-def _push(trainer: Trainer, rows: Rollout, aims: Targets) -> Tensor:
+def _push(trainer: Trainer, rows: Rollout, targets: Targets) -> Tensor:
     """Return how hard the policy's loss pushes each log-prob up where the ratio is 1, (B, T)."""
-    config, ones = trainer.config, torch.ones_like(aims.weights, requires_grad=True)
+    config, ones = trainer.config, torch.ones_like(targets.policy_weights, requires_grad=True)
     denominator = float(len(rows) * config.max_new_tokens) if config.reducer == "constant" else None
-    reduce(ones, aims.mask, config.reducer, denominator=denominator).backward()
-    share = torch.zeros_like(aims.weights) if ones.grad is None else ones.grad
-    return aims.weights * share
+    reduce(ones, targets.loss_mask, config.reducer, denominator=denominator).backward()
+    share = torch.zeros_like(targets.policy_weights) if ones.grad is None else ones.grad
+    return targets.policy_weights * share

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.records import Rollout, Scores, Sequences, Targets
-from rllab.maths.masking import fill, masked_mean, masked_sum, masked_var
+from rllab.maths.masking import apply_mask, masked_mean, masked_sum, masked_var
 
 if TYPE_CHECKING:
     from rllab.worlds.world import World
@@ -26,15 +26,15 @@ FIRST_EPOCH = {
 
 
 def batch_metrics(
-    world: World, rollout: Rollout, scores: Scores, targets: Targets, learned: Sequence[Mapping[str, float]]
+    world: World, rollout: Rollout, scores: Scores, targets: Targets, steps: Sequence[Mapping[str, float]]
 ) -> dict[str, float]:
     """Join what the batch shows with the averages over the epochs; KL in nats per response, lengths in tokens."""
     metrics = _of_texts(rollout, scores) | _of_tokens(rollout, targets)
     if world.gold is not None:
         metrics["eval/gold"] = float(world.gold.score(rollout).total.mean())
-    for name in learned[0]:
-        metrics[name] = sum(stats[name] for stats in learned) / len(learned)
-    return metrics | {first: learned[0][name] for name, first in FIRST_EPOCH.items() if name in learned[0]}
+    for name in steps[0]:
+        metrics[name] = sum(stats[name] for stats in steps) / len(steps)
+    return metrics | {first: steps[0][name] for name, first in FIRST_EPOCH.items() if name in steps[0]}
 
 
 def _of_texts(rollout: Rollout, scores: Scores) -> dict[str, float]:
@@ -61,16 +61,16 @@ def _of_tokens(rollout: Rollout, targets: Targets) -> dict[str, float]:
         "critic/returns/mean": float(masked_mean(targets.returns, mask)),
         "critic/advantages/mean": float(masked_mean(targets.advantages, mask)),
         "critic/vf_explained_var": explained_variance(rollout.values, targets.returns, mask),
-        "policy/trained_share": float(targets.mask.double().sum() / mask.sum()),
-        "policy/weights_mean": float(masked_mean(targets.weights, targets.mask)),
-        "policy/weights_std": float(masked_var(targets.weights, targets.mask).sqrt()),
+        "policy/trained_share": float(targets.loss_mask.double().sum() / mask.sum()),
+        "policy/weights_mean": float(masked_mean(targets.policy_weights, targets.loss_mask)),
+        "policy/weights_std": float(masked_var(targets.policy_weights, targets.loss_mask).sqrt()),
     }
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     """Return 1 - Var(G - V) / Var(G) over the whole batch: 1 is a perfect critic, 0 a constant one."""
     variance = masked_var(returns, mask)
-    rounding = 4 * torch.finfo(returns.dtype).eps * fill(returns, mask).abs().max()
+    rounding = 4 * torch.finfo(returns.dtype).eps * apply_mask(returns, mask).abs().max()
     if not bool(variance.sqrt() > rounding):  # no spread that could be explained
         return float("nan")
     return float(1 - masked_var(returns - values, mask) / variance)

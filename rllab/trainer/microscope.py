@@ -7,7 +7,6 @@ was measured after the step, and the change that the gradient predicts, Σ_i ∂
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +18,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rllab.core.config import check_number
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
 from rllab.maths.divergence import categorical_kl
-from rllab.maths.masking import fill, masked_mean
+from rllab.maths.masking import apply_mask, masked_mean
 from rllab.policy.generation import generate, sequences_from_ids
-from rllab.trainer.stages import derived_seed, held_back
+from rllab.trainer.stages import derived_seed, is_clipped
 from rllab.trainer.trainer import Trainer
 from rllab.trainer.update_trace import OpenedUpdate, open_update
 from rllab.value.critic import Critic
@@ -106,9 +106,9 @@ class Examination:
         """Return the run as it was before the step."""
         return self._start.fork()
 
-    def half(self, *, stop: threading.Event | None = None) -> Trainer:
+    def half(self, *, job: Job = NO_JOB) -> Trainer:
         """Return the run with half the step."""
-        return _step(self._start, self.scale / 2, stop)[0]
+        return _step(self._start, self.scale / 2, job)[0]
 
     def agreement(self) -> float:
         """Return the share of the change that the gradient foretold: 1 − |measured − predicted|² / |measured|²."""
@@ -117,9 +117,7 @@ class Examination:
         return float(1 - missed / total) if bool(total > 0) else 1.0
 
 
-def examine(
-    trainer: Trainer, states: Sequence[Chosen], *, scale: float = 1.0, stop: threading.Event | None = None
-) -> Examination:
+def examine(trainer: Trainer, states: Sequence[Chosen], *, scale: float = 1.0, job: Job = NO_JOB) -> Examination:
     """Take the next optimizer step of a run on a fork of it, and measure what it did at chosen states.
 
     The step is the first epoch of the next update, on the very batch that the run would use; `scale` makes it
@@ -130,24 +128,24 @@ def examine(
     if not states:
         raise LabError("states", [], "choose at least one state to look at")
     chosen = [_checked(start, prompt, ids) for prompt, ids in states]
-    stepped, update = _step(start, scale, stop)
+    stepped, update = _step(start, scale, job)
     return Examination(
         **_seen(start, stepped, chosen, update.rollout),
-        spill=_spill(start, stepped, update.rollout, stop),
+        spill=_spill(start, stepped, update.rollout, job),
         update=update,
-        batch=_batch_after(stepped, update, stop),
+        batch=_batch_after(stepped, update, job),
         scale=scale,
         _start=start,
         _stepped=stepped,
     )
 
 
-def _step(start: Trainer, scale: float, stop: threading.Event | None) -> tuple[Trainer, OpenedUpdate]:
+def _step(start: Trainer, scale: float, job: Job) -> tuple[Trainer, OpenedUpdate]:
     """Take one optimizer step on a fork; Adam's step is proportional to the learning rate, so that sets its length."""
     stepped, config = start.fork(), start.config
     rates = ("lr", "critic_lr") if start.algorithm.uses_critic else ("lr",)
     stepped.configure(epochs=1, **{name: scale * getattr(config, name) for name in rates})
-    update = open_update(stepped, stop=stop)
+    update = open_update(stepped, job=job)
     stepped.configure(**{name: getattr(config, name) for name in ("epochs", *rates)})
     return stepped, update
 
@@ -252,18 +250,18 @@ def _along(before: nn.Module, after: nn.Module, read: Callable[[], Tensor]) -> T
     return derivative
 
 
-def _batch_after(stepped: Trainer, update: OpenedUpdate, stop: threading.Event | None) -> BatchAfter:
+def _batch_after(stepped: Trainer, update: OpenedUpdate, job: Job) -> BatchAfter:
     """Score the batch's own responses once more, and see which tokens the clip would hold back now."""
     rows, config = update.rollout, stepped.config
     policy, size = stepped.world.policy, config.micro_batch_size
-    logprobs = evaluate(policy, rows, temperature=config.temperature, micro_batch_size=size, stop=stop).logprobs
-    ratio = fill(logprobs - rows.logprobs, update.targets.mask).exp()
+    logprobs = evaluate(policy, rows, temperature=config.temperature, micro_batch_size=size, job=job).logprobs
+    ratio = apply_mask(logprobs - rows.logprobs, update.targets.loss_mask).exp()
     clips = "clip_eps" in stepped.algorithm.fields
-    clipped = held_back(ratio, update.targets, config) if clips else torch.zeros_like(rows.response_mask)
+    clipped = is_clipped(ratio, update.targets, config) if clips else torch.zeros_like(rows.response_mask)
     return BatchAfter(logprobs, ratio, clipped)
 
 
-def _spill(start: Trainer, stepped: Trainer, rows: Sequences, stop: threading.Event | None) -> tuple[Spill, ...]:
+def _spill(start: Trainer, stepped: Trainer, rows: Sequences, job: Job) -> tuple[Spill, ...]:
     """Measure the change along texts of several prompts, those that the batch knows least first."""
     world, config = start.world, start.config
     seen = Counter(rows.prompts)
@@ -274,7 +272,7 @@ def _spill(start: Trainer, stepped: Trainer, rows: Sequences, stop: threading.Ev
         max_new_tokens=min(config.max_new_tokens, SPILL_TOKENS),
         temperature=config.temperature,
         seed=derived_seed(start.seed, "spill", start.index),
-        stop=stop,
+        job=job.quiet(),
     )
     with torch.no_grad():
         logits = [one.world.policy.logits(texts, temperature=config.temperature) for one in (start, stepped)]
@@ -282,7 +280,7 @@ def _spill(start: Trainer, stepped: Trainer, rows: Sequences, stop: threading.Ev
     mask = texts.response_mask
     kl = masked_mean(categorical_kl(logits[1], logits[0]), mask, dim=1)
     moved = (torch.log_softmax(logits[1], dim=-1) - torch.log_softmax(logits[0], dim=-1)).abs().amax(dim=-1)
-    largest, value = fill(moved, mask).amax(dim=1), masked_mean(values[1] - values[0], mask, dim=1)
+    largest, value = apply_mask(moved, mask).amax(dim=1), masked_mean(values[1] - values[0], mask, dim=1)
     return tuple(
         Spill(prompt, texts.responses[row], seen[prompt], float(kl[row]), float(largest[row]), float(value[row]))
         for row, prompt in enumerate(prompts)

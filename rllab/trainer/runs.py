@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +20,10 @@ from typing import Any
 from rllab.core.config import Config
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import home_dir, to_line, write_atomically
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import RunRecord, UpdateRecord
-from rllab.policy.generation import Progress
 from rllab.reward.reward import Reward
-from rllab.trainer.checkpoints import told_in_words
+from rllab.trainer.checkpoints import friendly_errors
 from rllab.trainer.trainer import Trainer
 from rllab.trainer.update_trace import open_update, token_rows
 
@@ -41,14 +40,7 @@ def new_folder(trainer: Trainer, name: str = "") -> Path:
     return next(runs / one for one in names if not (runs / one).exists())
 
 
-def record(
-    trainer: Trainer,
-    folder: Path,
-    n: int,
-    *,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
-) -> None:
+def record(trainer: Trainer, folder: Path, n: int, *, job: Job = NO_JOB) -> None:
     """Do n updates and keep each on disk; the run itself is saved every tenth update, at the end and at Stop."""
     if n < 1:
         raise LabError("updates", n, "give a whole number of at least 1")
@@ -56,17 +48,15 @@ def record(
     first = trainer.index
     try:
         for done in range(n):
-            if progress is not None:
-                progress(done, n, describe(trainer))
-            _one_update(trainer, folder, stop)
+            job.report(done, n, describe(trainer))
+            _one_update(trainer, folder, job)
             if trainer.index % SAVE_EVERY == 0:
                 trainer.save(folder / "checkpoint")
     except Stopped:
         pass
     if trainer.index > first or not (folder / "checkpoint").exists():
         trainer.save(folder / "checkpoint")
-    if progress is not None:
-        progress(trainer.index - first, n, describe(trainer))
+    job.report(trainer.index - first, n, describe(trainer))
 
 
 def resume(folder: Path, *, reward: Reward | None = None, gold: Reward | None = None) -> Trainer:
@@ -122,18 +112,18 @@ def _open_folder(trainer: Trainer, folder: Path) -> None:
         "config": asdict(trainer.config),
         "stages": list(trainer.stages.replaced),
     }
-    with told_in_words(folder):
+    with friendly_errors(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(folder / "config.json", json.dumps(about, indent=1) + "\n")
 
 
-def _one_update(trainer: Trainer, folder: Path, stop: threading.Event | None) -> None:
+def _one_update(trainer: Trainer, folder: Path, job: Job) -> None:
     """Do one update and append its lines."""
     if trainer.index % TOKENS_EVERY == 0:
-        opened = open_update(trainer, stop=stop)
+        opened = open_update(trainer, job=job)
         _append(folder / "tokens.jsonl", token_rows(trainer, opened))
     else:
-        trainer.update(stop=stop)
+        trainer.update(job=job)
     done = trainer.history[-1]
     _append(folder / "metrics.jsonl", [{"index": done.index, "metrics": done.metrics, "config": done.config}])
     _append(folder / "seconds.jsonl", [{"index": done.index, "seconds": done.seconds}])
@@ -142,7 +132,7 @@ def _one_update(trainer: Trainer, folder: Path, stop: threading.Event | None) ->
 
 def _append(file: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
     """Add lines to a file."""
-    with told_in_words(file.parent), file.open("a", encoding="utf-8", newline="\n") as opened:
+    with friendly_errors(file.parent), file.open("a", encoding="utf-8", newline="\n") as opened:
         opened.writelines(to_line(row) + "\n" for row in rows)
 
 

@@ -38,7 +38,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class RunState:
     """Where a run is and how it came there: enough to be there again, and to go back further."""
 
     history: tuple[UpdateRecord, ...]
@@ -48,7 +48,7 @@ class Past:
     seed: int
 
 
-class Learner:
+class ActorCritic:
     """A policy and a critic under one Adam, each with its own learning rate."""
 
     def __init__(self, policy: Policy, critic: ValueFunction, config: Config) -> None:
@@ -85,7 +85,7 @@ class Learner:
                 weights=self.policy.weights,
             )
 
-    def put_back(self, snapshot: Snapshot) -> None:
+    def load(self, snapshot: Snapshot) -> None:
         """Write a snapshot's numbers into policy, critic and optimizer; gradients left over go."""
         policy = self.policy
         with policy.lock, torch.no_grad():
@@ -96,7 +96,7 @@ class Learner:
             self.optimizer.zero_grad(set_to_none=True)
 
 
-class Turn:
+class RunLock:
     """Who may change a run: one at a time, and nobody else for as long as one thread keeps the turn."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Turn:
         self._keeper: int | None = None
 
     @contextlib.contextmanager
-    def alone(self, update: int) -> Iterator[None]:
+    def exclusive(self, update: int) -> Iterator[None]:
         """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
         free = self._lock.acquire(blocking=False)
         if free and self._keeper not in {None, threading.get_ident()}:
@@ -118,9 +118,9 @@ class Turn:
             self._lock.release()
 
     @contextlib.contextmanager
-    def kept(self, update: int) -> Iterator[None]:
+    def held(self, update: int) -> Iterator[None]:
         """Keep the turn of this thread between several changes too."""
-        with self.alone(update):
+        with self.exclusive(update):
             self._keeper = threading.get_ident()
         try:
             yield
@@ -128,7 +128,7 @@ class Turn:
             self._keeper = None
 
 
-def thinned(snapshots: Sequence[Snapshot], *, budget: int) -> list[Snapshot]:
+def prune_snapshots(snapshots: Sequence[Snapshot], *, budget: int) -> list[Snapshot]:
     """Drop every second snapshot until the rest fit into a budget in bytes; the first and the last stay."""
     kept = list(snapshots)
     while len(kept) > 2 and sum(one.bytes for one in kept) > budget:

@@ -6,7 +6,6 @@ The order is rollout, score, targets, and then loss and step once for every epoc
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -15,13 +14,14 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.core.records import LossTerms, Rollout, Scores, Targets, check_rows, detached, take_rows
 from rllab.maths.advantages import whiten
 from rllab.maths.divergence import entropy, kl_k1, kl_k2, kl_k3, selected_logprobs
 from rllab.maths.losses import clipped_value_loss, count, reduce
-from rllab.maths.masking import fill, masked_sum
-from rllab.maths.returns import charge_kl
+from rllab.maths.masking import apply_mask, masked_sum
+from rllab.maths.returns import apply_kl_penalty
 from rllab.policy.generation import generate
 from rllab.value.evaluation import evaluate, slices
 
@@ -49,7 +49,7 @@ class Context:
     parameters: Sequence[torch.nn.Parameter]
     seed: int
     index: int  # 1 for the first update
-    stop: threading.Event
+    job: Job
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ def rollout(context: Context, prompts: Sequence[str]) -> Rollout:
         temperature=config.temperature,
         samples_per_prompt=config.samples_per_prompt,
         seed=derived_seed(context.seed, "rollout", context.index),
-        stop=context.stop,
+        job=context.job.quiet(),
     )
     return evaluate(
         context.policy,
@@ -120,7 +120,7 @@ def rollout(context: Context, prompts: Sequence[str]) -> Rollout:
         critic=context.critic,
         temperature=config.temperature,
         micro_batch_size=config.micro_batch_size,
-        stop=context.stop,
+        job=context.job,
     )
 
 
@@ -147,30 +147,30 @@ def targets(context: Context, rows: Rollout, scores: Scores) -> Targets:
     """Join reward and KL, and make advantages, weights and returns."""
     config, mask = context.config, rows.response_mask
     estimator = KL_ESTIMATORS[config.kl_estimator]
-    kl = fill(estimator(fill(rows.logprobs, mask), fill(rows.ref_logprobs, mask)), mask)
-    penalty = context.kl_coef if config.kl_place == "reward" else 0.0
-    rewards = charge_kl(scores.per_token.to(kl.dtype), kl, mask, kl_coef=penalty)
+    kl = apply_mask(estimator(apply_mask(rows.logprobs, mask), apply_mask(rows.ref_logprobs, mask)), mask)
+    penalty = context.kl_coef if config.kl_in == "reward" else 0.0
+    rewards = apply_kl_penalty(scores.per_token.to(kl.dtype), kl, mask, kl_coef=penalty)
     advantages, returns = context.algorithm.advantages(rows, rewards, config)
-    learned = rows.action_mask & learned_rows(rows, config)
-    weights = whiten(advantages, learned) if config.whiten else fill(advantages, learned)
-    return Targets(kl, rewards, advantages, weights, returns, learned)
+    loss_mask = rows.action_mask & trained_rows(rows, config)
+    weights = whiten(advantages, loss_mask) if config.whiten else apply_mask(advantages, loss_mask)
+    return Targets(kl, rewards, advantages, weights, returns, loss_mask)
 
 
-def learned_rows(rows: Rollout, config: Config) -> Tensor:
+def trained_rows(rows: Rollout, config: Config) -> Tensor:
     """Return which rows anything is learned from, policy and critic alike, (B, 1): where asked, not those cut off."""
     return (rows.ended if config.truncation == "mask" else torch.ones_like(rows.ended))[:, None]
 
 
-def whole_batch(context: Context, rows: Rollout, aims: Targets) -> Batch:
-    """Check the aims, and count what the reducers divide by, once for the whole batch."""
-    for name, numbers in (("weight", aims.weights), ("return", aims.returns)):
+def whole_batch(context: Context, rows: Rollout, targets: Targets) -> Batch:
+    """Check the targets, and count what the reducers divide by, once for the whole batch."""
+    for name, numbers in (("weight", targets.policy_weights), ("return", targets.returns)):
         check_rows(name, numbers, rows, remedy="the reward or the critic is out of range; nothing was changed")
-    config, mask = context.config, aims.mask
+    config, mask = context.config, targets.loss_mask
     policy_count = (
         torch.tensor(len(rows) * config.max_new_tokens) if config.reducer == "constant" else count(mask, config.reducer)
     )
-    fitted = (rows.response_mask & learned_rows(rows, config)).sum()
-    return Batch(rows, aims, policy_count.clamp(min=1), fitted.clamp(min=1), mask.sum().clamp(min=1))
+    fitted = (rows.response_mask & trained_rows(rows, config)).sum()
+    return Batch(rows, targets, policy_count.clamp(min=1), fitted.clamp(min=1), mask.sum().clamp(min=1))
 
 
 def part_of(batch: Batch, rows: slice) -> Batch:
@@ -183,19 +183,20 @@ def part_of(batch: Batch, rows: slice) -> Batch:
 
 def loss(context: Context, batch: Batch) -> LossTerms:
     """Make the loss of some rows: policy, KL where it belongs to the loss, entropy and critic."""
-    config, rows, aims = context.config, batch.rollout, batch.targets
+    config, rows, targets = context.config, batch.rollout, batch.targets
     logits = context.policy.logits(rows, temperature=config.temperature)  # (b, T, A)
-    logprobs = fill(selected_logprobs(logits, rows.response_tokens), rows.response_mask)
-    entropies = fill(entropy(logits), aims.mask)
-    terms = context.algorithm.policy_loss(logprobs, rows, aims.weights, aims.mask, config)
-    if config.kl_place == "loss":
-        kl = KL_ESTIMATORS[config.kl_estimator](logprobs, fill(rows.ref_logprobs, rows.response_mask))
-        terms = terms + context.kl_coef * fill(kl, aims.mask)
+    logprobs = apply_mask(selected_logprobs(logits, rows.response_tokens), rows.response_mask)
+    entropies = apply_mask(entropy(logits), targets.loss_mask)
+    terms = context.algorithm.policy_loss(logprobs, rows, targets.policy_weights, targets.loss_mask, config)
+    if config.kl_in == "loss":
+        kl = KL_ESTIMATORS[config.kl_estimator](logprobs, apply_mask(rows.ref_logprobs, rows.response_mask))
+        terms = terms + context.kl_coef * apply_mask(kl, targets.loss_mask)
     regularized = terms - config.ent_coef * entropies
-    policy_loss = reduce(regularized, aims.mask, config.reducer, denominator=batch.policy_count)
+    policy_loss = reduce(regularized, targets.loss_mask, config.reducer, denominator=batch.policy_count)
     value_loss, value_shift = _value_loss(context, batch)
-    ratio = fill(logprobs - rows.logprobs, aims.mask).exp()
-    clipped = held_back(ratio, aims, config) if "clip_eps" in context.algorithm.fields else torch.zeros_like(aims.mask)
+    ratio = apply_mask(logprobs - rows.logprobs, targets.loss_mask).exp()
+    clips = "clip_eps" in context.algorithm.fields
+    clipped = is_clipped(ratio, targets, config) if clips else torch.zeros_like(targets.loss_mask)
     stats = _stats(batch, policy_loss, value_loss, ratio, clipped, entropies) | {"val/value_shift": value_shift}
     return LossTerms(policy_loss + config.vf_coef * value_loss, logprobs, ratio, clipped, stats)
 
@@ -239,8 +240,7 @@ def learn(context: Context, stages: Stages, batch: Batch) -> Iterator[Phase]:
     for epoch in range(context.config.epochs):
         stats: dict[str, float] = {}
         for part in slices(len(batch.rollout), size=context.config.micro_batch_size):
-            if context.stop.is_set():
-                raise Stopped
+            context.job.check()
             rows = part_of(batch, part)
             terms = stages.loss(context, rows)
             check_loss(terms, rows.rollout, first=part.start)
@@ -255,7 +255,7 @@ def _value_loss(context: Context, batch: Batch) -> tuple[Tensor, float]:
     rows, returns, n = batch.rollout, batch.targets.returns, batch.token_count
     if not context.algorithm.uses_critic:
         return torch.zeros((), device=rows.tokens.device), 0.0
-    mask = rows.response_mask & learned_rows(rows, context.config)
+    mask = rows.response_mask & trained_rows(rows, context.config)
     values = context.critic.state_values(rows)[:, :-1].to(returns.dtype)
     limit = context.config.value_clip_eps
     reach = float("inf") if limit is None else limit
@@ -264,21 +264,21 @@ def _value_loss(context: Context, batch: Batch) -> tuple[Tensor, float]:
     return reduce(terms, mask, "token-mean", denominator=n), float(shift)
 
 
-def held_back(ratio: Tensor, aims: Targets, config: Config) -> Tensor:
+def is_clipped(ratio: Tensor, targets: Targets, config: Config) -> Tensor:
     """Mark the tokens whose gradient the clip has switched off, (b, T)."""
     high = config.clip_eps if config.clip_eps_high is None else config.clip_eps_high
     over = ratio > 1 + high
-    if config.clip_mode == "course":
-        return aims.mask & over
+    if config.clip_mode == "one-sided":
+        return targets.loss_mask & over
     under = ratio < 1 - config.clip_eps
-    return aims.mask & ((over & (aims.weights > 0)) | (under & (aims.weights < 0)))
+    return targets.loss_mask & ((over & (targets.policy_weights > 0)) | (under & (targets.policy_weights < 0)))
 
 
 def _stats(
     batch: Batch, policy_loss: Tensor, value_loss: Tensor, ratio: Tensor, clipped: Tensor, entropies: Tensor
 ) -> dict[str, float]:
     """Sum up this slice's share of the batch means."""
-    mask, n = batch.targets.mask, batch.action_count
+    mask, n = batch.targets.loss_mask, batch.action_count
     log_ratio = ratio.detach().log()
     return {
         "loss/policy_avg": float(policy_loss.detach()),

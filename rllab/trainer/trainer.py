@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import Any
 
 from rllab.core.config import Config, check_count, is_whole
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import UpdateRecord, detached
-from rllab.maths.algorithms import named
-from rllab.policy.generation import Progress, generate
+from rllab.maths.algorithms import get_algorithm
+from rllab.policy.generation import generate
 from rllab.reward.reward import Reward
 from rllab.trainer.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from rllab.trainer.metrics import Stopwatch, batch_metrics, sample_rows
-from rllab.trainer.snapshots import Learner, Past, Snapshot, Turn, thinned
+from rllab.trainer.snapshots import ActorCritic, RunLock, RunState, Snapshot, prune_snapshots
 from rllab.trainer.stages import (
     STAGES,
     Context,
@@ -56,7 +56,7 @@ class Trainer:
         seed: int = 0,
         stages: Stages = STAGES,
     ) -> None:
-        self.algorithm = named(algorithm)
+        self.algorithm = get_algorithm(algorithm)
         base = as_world(world).config(algorithm)
         self.config = base if config is None else config
         self.algorithm.check(self.config, base)
@@ -67,8 +67,8 @@ class Trainer:
         self.world = world.replace(policy=world.policy.copy(), critic=critic, objective=objective)
         self.kl_coef = self.config.kl_coef
         self.history: list[UpdateRecord] = []
-        self._learner = Learner(self.world.policy, critic, self.config)
-        self._turn = Turn()
+        self._actor_critic = ActorCritic(self.world.policy, critic, self.config)
+        self._lock = RunLock()
         self._snapshots = [self.snapshot()]
 
     @property
@@ -76,38 +76,34 @@ class Trainer:
         """Return how many updates are done."""
         return len(self.history)
 
-    def phases(self, *, stop: threading.Event | None = None) -> Generator[Phase, None, dict[str, float]]:
+    def phases(self, *, job: Job = NO_JOB) -> Generator[Phase, None, dict[str, float]]:
         """Go through one update stage by stage; the value returned at the end is its metrics.
 
         Nothing changes before the first optimizer step. A generator that is left before its end, by an
         error, Stop or a closed loop, puts everything back to where the update began.
         """
         with self._alone():
-            return (yield from self._undoable(stop or threading.Event()))
+            return (yield from self._undoable(job))
 
-    def update(self, *, stop: threading.Event | None = None) -> dict[str, float]:
+    def update(self, *, job: Job = NO_JOB) -> dict[str, float]:
         """Do one update and return its metrics."""
         with self._alone():
-            return self._drained(stop or threading.Event())
+            return self._drained(job)
 
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
-        """Do n updates, fewer if `stop` is set; an unfinished update leaves no trace."""
+    def run(self, n: int, *, job: Job = NO_JOB) -> None:
+        """Do n updates, fewer if the job is stopped; an unfinished update leaves no trace."""
         check_count("updates", n)
         first = self.index
         with self._alone():
             for done in range(n):
-                if progress is not None:
-                    progress(done, n, f"update {first + done + 1}")
+                job.report(done, n, f"update {first + done + 1}")
                 try:
-                    self._drained(stop or threading.Event())
+                    self._drained(job)
                 except Stopped:
                     return
-        if progress is not None:
-            progress(n, n, f"update {self.index}")
+        job.report(n, n, f"update {self.index}")
 
-    def samples(
-        self, prompts: Sequence[str], seed: int, *, stop: threading.Event | None = None
-    ) -> list[dict[str, Any]]:
+    def samples(self, prompts: Sequence[str], seed: int, *, job: Job = NO_JOB) -> list[dict[str, Any]]:
         """Write one response to each prompt with the policy as it is now, and score it."""
         sequences = generate(
             self.world.policy,
@@ -115,7 +111,7 @@ class Trainer:
             max_new_tokens=self.config.max_new_tokens,
             temperature=self.config.temperature,
             seed=seed,
-            stop=stop,
+            job=job.quiet(),
         )
         return sample_rows(self.world, sequences, count=len(prompts))
 
@@ -132,7 +128,7 @@ class Trainer:
 
     def snapshot(self) -> Snapshot:
         """Return a copy of all state that an update changes."""
-        return self._learner.take(update=self.index, kl_coef=self.kl_coef)
+        return self._actor_critic.take(update=self.index, kl_coef=self.kl_coef)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this run; history after it is dropped, the settings stay the present ones."""
@@ -142,7 +138,7 @@ class Trainer:
         with self._alone():
             self._return_to(snapshot)
 
-    def rewind(self, k: int, *, stop: threading.Event | None = None) -> None:
+    def rewind(self, k: int, *, job: Job = NO_JOB) -> None:
         """Go to the state after update k (0 is the start): nearest snapshot, then the same updates again.
 
         History after k goes; `fork()` first to keep it. A rewind that is stopped leaves the run where it was.
@@ -152,11 +148,11 @@ class Trainer:
         if k < (first := self._snapshots[0].update):
             raise LabError("update", k, f"this run was loaded after update {first}; choose {first} to {self.index}")
         with self._alone():
-            past = self._past()
+            state = self._state()
             try:
-                self._replay(k, stop or threading.Event())
+                self._replay(k, job)
             except BaseException as error:
-                self._take_over(past)
+                self._take_over(state)
                 if not isinstance(error, Stopped):
                     raise
 
@@ -165,7 +161,7 @@ class Trainer:
         with self._alone():
             twin = Trainer(self.world, self.algorithm.name, self.config, seed=self.seed, stages=self.stages)
             twin.origin = self.origin
-            twin._take_over(self._past())
+            twin._take_over(self._state())
         return twin
 
     def adopt(self, other: Trainer) -> None:
@@ -178,12 +174,12 @@ class Trainer:
             raise LabError("run", f"{theirs[0]} on {theirs[1]}, training {theirs[2]}", remedy)
         with self._alone(), other._alone():
             self.stages = other.stages
-            self._take_over(other._past())
+            self._take_over(other._state())
 
     def save(self, path: str | Path) -> None:
         """Save the run to a folder; the policy there is one that transformers and TRL load as it is."""
         with self._alone():
-            moments = self._learner.optimizer.state_dict()["state"]
+            moments = self._actor_critic.optimizer.state_dict()["state"]
             about = (self.world, self.algorithm.name, self.config, self.seed, self.kl_coef)
             write_checkpoint(Path(path), Checkpoint(*about, self.history, moments, self.stages.replaced))
 
@@ -197,7 +193,7 @@ class Trainer:
             remedy = "they are Python functions, which no file can hold; hand the same over as stages=Stages(...)"
             raise LabError("replaced stages", ", ".join(kept.stages) or "none", remedy)
         trainer = cls(kept.world, kept.algorithm, kept.config, seed=kept.seed, stages=stages)
-        trainer._learner.resume(kept.moments)
+        trainer._actor_critic.resume(kept.moments)
         trainer.history = list(kept.history)
         trainer._set(kept.config, kl_coef=kept.kl_coef)
         trainer._snapshots = [trainer.snapshot()]
@@ -205,15 +201,15 @@ class Trainer:
 
     def hold(self) -> contextlib.AbstractContextManager[None]:
         """Keep the run for this thread during several updates: whatever others start meanwhile is refused."""
-        return self._turn.kept(self.index + 1)
+        return self._lock.held(self.index + 1)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
-        return self._turn.alone(self.index + 1)
+        return self._lock.exclusive(self.index + 1)
 
-    def _drained(self, stop: threading.Event) -> dict[str, float]:
+    def _drained(self, job: Job) -> dict[str, float]:
         """Go through one update without looking, and say so where it did not fit into memory."""
-        loop = self._undoable(stop)
+        loop = self._undoable(job)
         try:
             while True:
                 next(loop)
@@ -227,11 +223,11 @@ class Trainer:
         remedy = "this update did not fit into memory and was undone; choose a smaller micro_batch_size"
         raise LabError("micro_batch_size", self.config.micro_batch_size, remedy)
 
-    def _undoable(self, stop: threading.Event) -> Generator[Phase, None, dict[str, float]]:
+    def _undoable(self, job: Job) -> Generator[Phase, None, dict[str, float]]:
         """Go through one update, and return to where it began unless it comes to its end."""
         before, done = self.snapshot(), False
         try:
-            metrics = yield from self._phases(self._context(stop))
+            metrics = yield from self._phases(self._context(job))
             done = True
         finally:
             if not done:
@@ -247,17 +243,17 @@ class Trainer:
         scores = self.stages.score(context, rows)
         seconds.lap("score")
         yield Phase("score", 0, detached(scores))
-        aims = self.stages.targets(context, rows, scores)
+        targets = self.stages.targets(context, rows, scores)
         seconds.lap("targets")
-        yield Phase("targets", 0, detached(aims))
-        self._learner.begin(context.config)
-        learned: list[dict[str, float]] = []
-        for phase in learn(context, self.stages, whole_batch(context, rows, aims)):
+        yield Phase("targets", 0, detached(targets))
+        self._actor_critic.begin(context.config)
+        steps: list[dict[str, float]] = []
+        for phase in learn(context, self.stages, whole_batch(context, rows, targets)):
             seconds.lap(phase.name)
             if isinstance(phase.record, Mapping):
-                learned.append(dict(phase.record))
+                steps.append(dict(phase.record))
             yield phase
-        metrics = batch_metrics(world, rows, scores, aims, learned)
+        metrics = batch_metrics(world, rows, scores, targets, steps)
         metrics |= {"kl_coef": context.kl_coef, "lr": context.config.lr}
         samples = sample_rows(world, rows, count=4, total=scores.total)
         self.history.append(UpdateRecord(context.index, asdict(context.config), metrics, seconds.laps, samples))
@@ -265,7 +261,7 @@ class Trainer:
         self._keep(self.snapshot())
         return metrics
 
-    def _context(self, stop: threading.Event) -> Context:
+    def _context(self, job: Job) -> Context:
         """Gather what the stages of the next update may look at."""
         return Context(
             policy=self.world.policy,
@@ -275,11 +271,11 @@ class Trainer:
             algorithm=self.algorithm,
             config=self.config,
             kl_coef=self.kl_coef,
-            optimizer=self._learner.optimizer,
-            parameters=self._learner.parameters,
+            optimizer=self._actor_critic.optimizer,
+            parameters=self._actor_critic.parameters,
             seed=self.seed,
             index=self.index + 1,
-            stop=stop,
+            job=job,
         )
 
     def _set(self, config: Config, *, kl_coef: float) -> None:
@@ -289,32 +285,32 @@ class Trainer:
         objective = Objective.of(settings, reward=self.world.reward, reference=self.world.reference)
         self.world = self.world.replace(objective=objective)
 
-    def _past(self) -> Past:
+    def _state(self) -> RunState:
         """Return all that decides how this run goes on and where it can go back to."""
-        return Past(tuple(self.history), tuple(self._snapshots), self.snapshot(), self.config, self.seed)
+        return RunState(tuple(self.history), tuple(self._snapshots), self.snapshot(), self.config, self.seed)
 
-    def _take_over(self, past: Past) -> None:
+    def _take_over(self, state: RunState) -> None:
         """Be where a run of the same shape is."""
-        self.history, self._snapshots, self.seed = list(past.history), list(past.snapshots), past.seed
-        self._learner.put_back(past.present)
-        self._set(past.config, kl_coef=past.present.kl_coef)
+        self.history, self._snapshots, self.seed = list(state.history), list(state.snapshots), state.seed
+        self._actor_critic.load(state.present)
+        self._set(state.config, kl_coef=state.present.kl_coef)
 
     def _return_to(self, snapshot: Snapshot) -> None:
         """Write a snapshot's numbers into policy, critic and optimizer; the settings stay the present ones."""
-        self._learner.put_back(snapshot)
+        self._actor_critic.load(snapshot)
         del self.history[snapshot.update :]
         self._snapshots = [kept for kept in self._snapshots if kept.update <= snapshot.update]
         self._set(self.config, kl_coef=self.config.kl_coef if self.config.kl_target is None else snapshot.kl_coef)
 
-    def _replay(self, k: int, stop: threading.Event) -> None:
+    def _replay(self, k: int, job: Job) -> None:
         """Return to the nearest snapshot before k, and do the updates up to k again as they were done."""
         replayed, present = self.history[:k], self.config
         self._return_to(max((one for one in self._snapshots if one.update <= k), key=lambda one: one.update))
         for record in replayed[self.index :]:
             self._set(Config(**record.config), kl_coef=record.metrics["kl_coef"])
-            self._drained(stop)
+            self._drained(job)
         self._set(present, kl_coef=present.kl_coef if present.kl_target is None else self.kl_coef)
 
     def _keep(self, snapshot: Snapshot) -> None:
         """Remember a snapshot within the memory budget."""
-        self._snapshots = thinned([*self._snapshots, snapshot], budget=self.SNAPSHOT_BUDGET)
+        self._snapshots = prune_snapshots([*self._snapshots, snapshot], budget=self.SNAPSHOT_BUDGET)

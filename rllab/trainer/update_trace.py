@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import LossTerms, Rollout, Scores, Targets
 from rllab.trainer.stages import Phase
 from rllab.trainer.trainer import Trainer
@@ -26,11 +26,11 @@ class OpenedUpdate:
     metrics: Mapping[str, float]
 
 
-def open_update(trainer: Trainer, *, stop: threading.Event | None = None) -> OpenedUpdate:
+def open_update(trainer: Trainer, *, job: Job = NO_JOB) -> OpenedUpdate:
     """Do one update and keep what each stage made; the run moves on exactly as by `update()`."""
     kept: dict[str, Any] = {}
     losses: dict[int, list[LossTerms]] = {}
-    loop = trainer.phases(stop=stop)
+    loop = trainer.phases(job=job)
     while True:
         try:
             phase: Phase = next(loop)
@@ -67,21 +67,21 @@ def token_rows(trainer: Trainer, opened: OpenedUpdate) -> Iterator[dict[str, Any
 
 def token_columns(opened: OpenedUpdate) -> dict[str, Tensor]:
     """Return what is known of every token, (B, T) each, under the names of the records."""
-    rows, aims, last = opened.rollout, opened.targets, opened.epochs[-1]
+    rows, targets, last = opened.rollout, opened.targets, opened.epochs[-1]
     return {
         "logprobs": rows.logprobs,
         "ref_logprobs": rows.ref_logprobs,
         "values": rows.values,
         "entropies": rows.entropies,
         "paid": opened.scores.per_token,
-        "kl": aims.kl,
-        "rewards": aims.rewards,
-        "advantages": aims.advantages,
-        "weights": aims.weights,
-        "returns": aims.returns,
+        "kl": targets.kl,
+        "rewards": targets.rewards,
+        "advantages": targets.advantages,
+        "policy_weights": targets.policy_weights,
+        "returns": targets.returns,
         "ratio": last.ratio,
         "clipped": last.clipped,
-        "learned": aims.mask,
+        "loss_mask": targets.loss_mask,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +9,10 @@ from torch import Tensor
 
 from rllab.core.config import check_count, is_whole
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.maths.returns import discounted_returns
-from rllab.policy.generation import Progress, generate
-from rllab.truth.groups import booked
+from rllab.policy.generation import generate
+from rllab.truth.groups import scored_group
 from rllab.worlds.world import World
 
 RESAMPLES = 200
@@ -30,13 +30,7 @@ class Part:
 
 
 def calibration(
-    world: World,
-    *,
-    samples: int = 256,
-    parts: int = 5,
-    seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    world: World, *, samples: int = 256, parts: int = 5, seed: int = 0, job: Job = NO_JOB
 ) -> tuple[Part, ...]:
     """Let the policy write, and compare the critic's V in each part of the responses with what followed.
 
@@ -47,8 +41,8 @@ def calibration(
     check_count("parts", parts)
     prompts = [world.prompts[at % len(world.prompts)] for at in range(samples)]
     limit = world.max_new_tokens
-    rows = generate(world.policy, prompts, max_new_tokens=limit, seed=seed, stop=stop, progress=progress)
-    made = booked(world, rows, stop=stop)
+    rows = generate(world.policy, prompts, max_new_tokens=limit, seed=seed, job=job)
+    made = scored_group(world, rows, job=job)
     values, lengths = made.rollout.values.double().cpu(), rows.lengths.cpu()
     returns = discounted_returns(made.rewards, rows.response_mask, gamma=world.objective.gamma).double().cpu()
     generator = torch.Generator().manual_seed(seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from rllab.core.config import is_whole
 from rllab.core.errors import LabError
-from rllab.policy.generation import Progress, check_room
+from rllab.core.jobs import NO_JOB, Job
+from rllab.policy.generation import check_room
 from rllab.policy.policy import Policy
 from rllab.truth.levels import (
     BUDGET,
@@ -48,8 +48,7 @@ def exact(
     max_leaves: int = LEAVES,
     horizon: int | None = None,
     top_k: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Tree:
     """Return the tree of all responses to a prompt, with the value of every state under an objective.
 
@@ -65,13 +64,13 @@ def exact(
     top_k, temperature = top_k if top_k < policy.vocabulary else 0, objective.temperature  # a cut of nothing is none
     states = _most_states(policy, horizon=horizon, top_k=top_k)
     total = states + count_leaves(policy.vocabulary, horizon=horizon, top_k=top_k)
-    count = _counting(progress, total)
+    count = _counting(job, total)
     with policy.lock:
         weights = policy.weights
-        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, stop=stop, count=count)
-        ref_logprobs = _reference(policy, objective, ids, levels, stop=stop)
+        levels = grow(policy, ids, horizon=horizon, top_k=top_k, temperature=temperature, job=job, count=count)
+        ref_logprobs = _reference(policy, objective, ids, levels, job=job)
     leaves = leaf_sequences(levels, policy, prompt)
-    scores = scored(objective, leaves, stop=stop, at_once=SCORED_AT_ONCE, count=lambda judged: count(states + judged))
+    scores = scored(objective, leaves, job=job, at_once=SCORED_AT_ONCE, count=lambda judged: count(states + judged))
     rewards = edge_rewards(levels, scores.per_token.double().cpu(), reward=objective.reward.name)
     paid = paid_edges(levels, rewards, ref_logprobs, kl_coef=objective.kl_coef)
     q, v = back_up(levels, paid, gamma=objective.gamma)
@@ -93,9 +92,9 @@ def _most_states(policy: Policy, *, horizon: int, top_k: int) -> int:
     return _powers(min(top_k or policy.vocabulary, policy.vocabulary - 1), terms=horizon)
 
 
-def _counting(progress: Progress | None, total: int) -> Callable[[int], None]:
+def _counting(job: Job, total: int) -> Callable[[int], None]:
     """Return who is told how much has been done."""
-    return lambda done: None if progress is None else progress(done, total, "states and responses read")
+    return lambda done: job.report(done, total, "states and responses read")
 
 
 def _powers(base: int, *, terms: int) -> int:
@@ -145,10 +144,10 @@ def _multiplications(policy: Policy) -> int:
 
 
 def _reference(
-    policy: Policy, objective: Objective, ids: Sequence[int], levels: Sequence[Level], *, stop: threading.Event | None
+    policy: Policy, objective: Objective, ids: Sequence[int], levels: Sequence[Level], *, job: Job
 ) -> list[Tensor]:
     """Return the reference's log-probs; while its weights are the policy's, they are the policy's own."""
     if objective.reference.weights is policy.weights:
         return [level.logprobs for level in levels]
     check_vocabulary(objective.reference, policy)
-    return read(objective.reference, ids, levels, temperature=objective.temperature, stop=stop)
+    return read(objective.reference, ids, levels, temperature=objective.temperature, job=job)

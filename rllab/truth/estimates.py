@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +10,12 @@ import torch
 from torch import Tensor
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.maths.divergence import kl_k1
-from rllab.policy.generation import Decoder, Progress, sequences_from_ids
-from rllab.reward.reward import payment_places
+from rllab.policy.generation import Decoder, sequences_from_ids
+from rllab.reward.reward import reward_positions
 from rllab.truth import Tree, exact, monte_carlo
-from rllab.truth.monte_carlo import sample_mean
+from rllab.truth.sampling import sample_mean
 from rllab.value.critic import Critic, ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.value.objective import Estimate, Objective
@@ -28,14 +28,14 @@ from rllab.worlds.world import World
 SURE = 3.0  # standard errors: chance alone goes that far about once in 400 comparisons
 
 
-def action_value(behind: Estimate, paid: float) -> Estimate:
+def action_value(next_value: Estimate, paid: float) -> Estimate:
     """Return Q = r + gamma V' out of the value of the one state that an action leads to."""
-    return combine([behind], [behind.objective.gamma], plus=paid)
+    return combine([next_value], [next_value.objective.gamma], plus=paid)
 
 
-def surprise(before: Estimate, behind: Estimate, paid: float) -> Estimate:
+def td_error(before: Estimate, next_value: Estimate, paid: float) -> Estimate:
     """Return the TD error r + gamma V' - V."""
-    return combine([behind, before], [behind.objective.gamma, -1.0], plus=paid)
+    return combine([next_value, before], [next_value.objective.gamma, -1.0], plus=paid)
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
@@ -63,7 +63,7 @@ Prefix = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Query:
     """One question about one prompt; what it takes to answer is made once."""
 
     world: World
@@ -71,8 +71,7 @@ class Asked:
     objective: Objective
     samples: int
     seed: int
-    stop: threading.Event | None
-    progress: Progress | None
+    job: Job
 
     @cached_property
     def ids(self) -> list[int]:
@@ -87,7 +86,7 @@ class Asked:
     @cached_property
     def tree(self) -> Tree:
         """Return the exact tree, where the world is small enough."""
-        return exact(self.world, self.prompt, objective=self.objective, stop=self.stop)
+        return exact(self.world, self.prompt, objective=self.objective, job=self.job.quiet())
 
     def is_over(self, prefix: Sequence[int]) -> bool:
         """Tell whether nothing is written behind a prefix any more."""
@@ -105,65 +104,64 @@ class Asked:
         check_prefixes(self.world.policy, prefixes, horizon=self.horizon)
 
 
-def exact_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
+def exact_values(query: Query, prefixes: Sequence[Prefix]) -> list[Estimate]:
     """Read V off the tree."""
-    return [asked.tree.estimate(prefix) for prefix in prefixes]
+    return [query.tree.estimate(prefix) for prefix in prefixes]
 
 
-def sampled_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
+def sampled_values(query: Query, prefixes: Sequence[Prefix]) -> list[Estimate]:
     """Average over continuations."""
     return monte_carlo(
-        asked.world,
-        asked.prompt,
+        query.world,
+        query.prompt,
         prefixes,
-        samples=asked.samples,
-        seed=asked.seed,
-        objective=asked.objective,
-        stop=asked.stop,
-        progress=asked.progress,
+        samples=query.samples,
+        seed=query.seed,
+        objective=query.objective,
+        job=query.job,
     )
 
 
-def learned_values(asked: Asked, prefixes: Sequence[Prefix]) -> list[Estimate]:
+def learned_values(query: Query, prefixes: Sequence[Prefix]) -> list[Estimate]:
     """Ask the critic; it speaks of the objective that it was trained on and of no other."""
-    check_critic(asked)
+    check_critic(query)
     if not prefixes:
         return []
-    world = asked.world
+    world = query.world
     rows = [prefix or (world.policy.eos_id,) for prefix in prefixes]  # a batch needs a column, seen or not
-    sequences = sequences_from_ids(world.policy, [asked.prompt] * len(rows), rows)
+    sequences = sequences_from_ids(world.policy, [query.prompt] * len(rows), rows)
     with torch.no_grad(), world.policy.lock:
         values = world.critic.state_values(sequences).double().cpu()
     found = [
-        0.0 if asked.is_over(prefix) else float(row[len(prefix)]) for prefix, row in zip(prefixes, values, strict=True)
+        0.0 if query.is_over(prefix) else float(row[len(prefix)]) for prefix, row in zip(prefixes, values, strict=True)
     ]
-    return [Estimate(value, float("nan"), 0, "learned", asked.objective) for value in found]
+    return [Estimate(value, float("nan"), 0, "learned", query.objective) for value in found]
 
 
 WAYS = {"exact": exact_values, "monte-carlo": sampled_values, "learned": learned_values}
 
 
-def payments(asked: Asked, rows: Sequence[Prefix]) -> tuple[Tensor, Tensor]:
+def payments(query: Query, rows: Sequence[Prefix]) -> tuple[Tensor, Tensor]:
     """Return what is paid for each token of some responses, finished or not, and log pi - log pi_ref there, (n, T)."""
-    policy, objective = asked.world.policy, asked.objective
-    sequences = open_ended(policy, asked.prompt, rows, horizon=asked.horizon)
+    policy, objective = query.world.policy, query.objective
+    sequences = open_ended(policy, query.prompt, rows, horizon=query.horizon)
     paid = objective.score(sequences).per_token.double().cpu()
     rollout = evaluate(
-        policy, sequences, reference=objective.reference, temperature=objective.temperature, stop=asked.stop
+        policy, sequences, reference=objective.reference, temperature=objective.temperature, job=query.job
     )
     return paid, kl_k1(rollout.logprobs, rollout.ref_logprobs).double().cpu()
 
 
-def check_critic(asked: Asked) -> None:
+def check_critic(query: Query) -> None:
     """Refuse a critic that speaks of something else."""
-    world = asked.world
+    world = query.world
     if isinstance(world.critic, ZeroCritic):
         raise LabError("critic", "none", "this world has no critic; train one with A2C or PPO, or ask for monte-carlo")
-    if difference := world.objective.difference(asked.objective):
+    if difference := world.objective.difference(query.objective):
         remedy = f"{difference}: the critic was trained on {world.objective.describe()}; compare it under that"
-        raise LabError("objective", asked.objective.describe(), remedy)
+        raise LabError("objective", query.objective.describe(), remedy)
     if isinstance(world.critic, Critic):
-        world.critic.check_knows(asked.prompt, asked.ids, vocabulary=world.policy.vocabulary)
+        world.critic.check_knows(query.prompt, query.ids, vocabulary=world.policy.vocabulary)
 
 
 # ---- V of any states, by enumeration, by sampling and by the critic ----
@@ -178,19 +176,18 @@ def estimate(
     objective: Objective | None = None,
     samples: int = 64,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> list[Estimate]:
     """Return V of the state after each prefix, in each of the ways asked for: all prefixes of the first way, then on.
 
     The ways are `exact`, `monte-carlo` (`samples` continuations each) and `learned` (the world's critic, which
     answers for the world's own objective alone).
     """
-    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
-    asked.check(prefixes)
+    query = Query(world, prompt, objective_of(world, objective), samples, seed, job)
+    query.check(prefixes)
     check_kinds(kinds)
     wanted = [tuple(prefix) for prefix in prefixes]
-    return [one for kind in kinds for one in WAYS[kind](asked, wanted)]
+    return [one for kind in kinds for one in WAYS[kind](query, wanted)]
 
 
 def check_kinds(kinds: object) -> None:
@@ -251,20 +248,19 @@ def candidates(
     *,
     samples: int = 64,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Candidates:
     """Return Q of some tokens behind a prefix in one way, and V of the state, under the world's objective."""
-    asked = Asked(world, prompt, objective_of(world, None), samples, seed, stop, progress)
+    query = Query(world, prompt, objective_of(world, None), samples, seed, job)
     check_kinds([kind])
-    asked.check_next(prefix, token_ids)
+    query.check_next(prefix, token_ids)
     start, chosen = tuple(prefix), tuple(token_ids)
     if len(set(chosen)) < len(chosen):
         raise LabError("tokens", chosen, "name each token once: twice it would count twice beside the others")
     if kind == "exact":
-        return of_tree(asked.tree, start, chosen)
-    here = Next.of(asked, start)
-    return _sampled(asked, here, chosen) if kind == "monte-carlo" else _learned(asked, here, chosen)
+        return of_tree(query.tree, start, chosen)
+    here = Next.of(query, start)
+    return _sampled(query, here, chosen) if kind == "monte-carlo" else _learned(query, here, chosen)
 
 
 def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
@@ -279,23 +275,23 @@ def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
     )
 
 
-def foreseen(stepper: Stepper, t: int, token_ids: Sequence[int]) -> Candidates:
+def lookahead(stepper: Stepper, t: int, token_ids: Sequence[int]) -> Candidates:
     """Return Q of some tokens after t tokens of a line as its critic has it; what was read is not read again."""
-    asked = Asked(stepper.world, stepper.prompt, stepper.world.objective, 0, 0, None, None)
+    query = Query(stepper.world, stepper.prompt, stepper.world.objective, 0, 0, NO_JOB)
     logits, ref_logits, critic = stepper.read_at(t)
     both = [logits, ref_logits]
-    here = Next.read(stepper.prefix_ids[:t], both, temperature=asked.objective.temperature, critic=critic)
-    return _learned(asked, here, tuple(token_ids))
+    here = Next.read(stepper.prefix_ids[:t], both, temperature=query.objective.temperature, critic=critic)
+    return _learned(query, here, tuple(token_ids))
 
 
-def action_values(asked: Asked, here: Next, token_ids: Sequence[int], kind: str) -> list[Estimate]:
+def action_values(query: Query, here: Next, token_ids: Sequence[int], kind: str) -> list[Estimate]:
     """Return Q of some tokens of one state: what is paid for each, and V of where it leads."""
     rows = [(*here.prefix, token) for token in token_ids]
-    asked.check(rows)
+    query.check(rows)
     chosen = torch.tensor(token_ids, dtype=torch.long)
-    gap = (here.logprobs - here.ref_logprobs)[chosen]
-    net = _paid(asked, here.prefix, rows) - asked.objective.kl_coef * gap
-    return list(map(action_value, here.values(asked, rows, kind), net.tolist()))
+    log_ratio = (here.logprobs - here.ref_logprobs)[chosen]
+    net = _paid(query, here.prefix, rows) - query.objective.kl_coef * log_ratio
+    return list(map(action_value, here.values(query, rows, kind), net.tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,12 +304,12 @@ class Next:
     critic: Decoder | None = None
 
     @classmethod
-    def of(cls, asked: Asked, prefix: Prefix) -> Next:
+    def of(cls, query: Query, prefix: Prefix) -> Next:
         """Read a prefix with the policy and, where it is another one, with the reference."""
-        policy, reference = asked.world.policy, asked.objective.reference
+        policy, reference = query.world.policy, query.objective.reference
         both = [policy] if reference.weights is policy.weights else [policy, reference]
-        logits = [Decoder(one, [[*asked.ids, *prefix]], stop=asked.stop).logits[0] for one in both]
-        return cls.read(prefix, [logits[0], logits[-1]], temperature=asked.objective.temperature)
+        logits = [Decoder(one, [[*query.ids, *prefix]], job=query.job).logits[0] for one in both]
+        return cls.read(prefix, [logits[0], logits[-1]], temperature=query.objective.temperature)
 
     @classmethod
     def read(
@@ -323,48 +319,48 @@ class Next:
         logprobs = [torch.log_softmax(one.double().cpu() / temperature, dim=0) for one in logits]
         return cls(prefix, logprobs[0], logprobs[1], critic)
 
-    def values(self, asked: Asked, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
+    def values(self, query: Query, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
         """Return V of the states behind some tokens."""
         if self.critic is None or kind != "learned":
-            return WAYS[kind](asked, rows)
+            return WAYS[kind](query, rows)
         tokens = torch.tensor([row[-1] for row in rows], device=self.critic.tokens.device)
         decoder = self.critic.take(torch.zeros_like(tokens))
         decoder.push(tokens)
         found = [
-            0.0 if asked.is_over(row) else value
+            0.0 if query.is_over(row) else value
             for row, value in zip(rows, decoder.output.double().tolist(), strict=True)
         ]
-        return [Estimate(value, float("nan"), 0, "learned", asked.objective) for value in found]
+        return [Estimate(value, float("nan"), 0, "learned", query.objective) for value in found]
 
 
-def _sampled(asked: Asked, here: Next, chosen: Prefix) -> Candidates:
+def _sampled(query: Query, here: Next, chosen: Prefix) -> Candidates:
     """Continue every token, and all others together, with common random numbers."""
     probs = here.logprobs[list(chosen)].exp().tolist()
-    q = action_values(asked, here, chosen, "monte-carlo")
+    q = action_values(query, here, chosen, "monte-carlo")
     rest = 1.0 - sum(probs) if len(set(chosen)) < len(here.logprobs) else 0.0
     if rest <= NEVER:
         value = combine(q, [prob / sum(probs) for prob in probs])
         return Candidates(here.prefix, chosen, tuple(probs), tuple(q), value, value)
     (others,) = monte_carlo(
-        asked.world,
-        asked.prompt,
+        query.world,
+        query.prompt,
         [here.prefix],
-        samples=asked.samples,
-        seed=asked.seed,
-        objective=asked.objective,
+        samples=query.samples,
+        seed=query.seed,
+        objective=query.objective,
         barred=chosen,
-        stop=asked.stop,
+        job=query.job.quiet(),
     )
     value = combine([*q, others], [*probs, rest])
     return Candidates(here.prefix, chosen, tuple(probs), tuple(q), others, value)
 
 
-def _learned(asked: Asked, here: Next, chosen: Prefix) -> Candidates:
+def _learned(query: Query, here: Next, chosen: Prefix) -> Candidates:
     """Ask the critic one token ahead, of the chosen tokens and the likeliest; the rest counts as average."""
-    check_critic(asked)
+    check_critic(query)
     likeliest = here.logprobs.topk(min(LOOKED_AT, len(here.logprobs))).indices.tolist()
     looked = list(dict.fromkeys([*chosen, *likeliest]))
-    q = action_values(asked, here, looked, "learned")
+    q = action_values(query, here, looked, "learned")
     probs = here.logprobs[looked].exp()
     value = combine(q, (probs / probs.sum()).tolist())
     own, shown = tuple(probs[: len(chosen)].tolist()), q[: len(chosen)]
@@ -372,15 +368,15 @@ def _learned(asked: Asked, here: Next, chosen: Prefix) -> Candidates:
     known = sum(prob * one.mean for prob, one in zip(own, shown, strict=True))
     mean = (value.mean - known) / rest if rest > NEVER else value.mean
     return Candidates(
-        here.prefix, chosen, own, tuple(shown), Estimate(mean, float("nan"), 0, "learned", asked.objective), value
+        here.prefix, chosen, own, tuple(shown), Estimate(mean, float("nan"), 0, "learned", query.objective), value
     )
 
 
-def _paid(asked: Asked, prefix: Prefix, rows: Sequence[Prefix]) -> Tensor:
+def _paid(query: Query, prefix: Prefix, rows: Sequence[Prefix]) -> Tensor:
     """Return what is paid for the last token of each row, (n,) float64; only rows that are paid for it are judged."""
-    objective, place = asked.objective, len(prefix)
-    sequences = open_ended(asked.world.policy, asked.prompt, rows, horizon=asked.horizon)
-    due = payment_places(sequences, timing=objective.timing)[:, place].nonzero()[:, 0].tolist()
+    objective, place = query.objective, len(prefix)
+    sequences = open_ended(query.world.policy, query.prompt, rows, horizon=query.horizon)
+    due = reward_positions(sequences, timing=objective.timing)[:, place].nonzero()[:, 0].tolist()
     paid = torch.zeros(len(rows), dtype=torch.float64)
     if due:
         paid[due] = objective.score(sequences.select(due)).per_token[:, place].double().cpu()
@@ -409,7 +405,7 @@ class Line:
     advantages: Mapping[str, tuple[Estimate, ...]]  # way -> (T,): the TD errors
 
 
-def along(
+def estimate_along(
     world: World,
     prompt: str,
     ids: Sequence[int],
@@ -418,25 +414,24 @@ def along(
     objective: Objective | None = None,
     samples: int = 64,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Line:
     """Return what is known along a response: V at its T+1 states, and Q and A of its T tokens, in each way."""
-    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
-    asked.check([ids])
+    query = Query(world, prompt, objective_of(world, objective), samples, seed, job)
+    query.check([ids])
     check_kinds(kinds)
     line = tuple(ids)
-    paid, gap = (row[0, : len(line)].tolist() for row in payments(asked, [line]))
-    net = [reward - asked.objective.kl_coef * kl for reward, kl in zip(paid, gap, strict=True)]
-    values = {kind: tuple(WAYS[kind](asked, [line[:t] for t in range(len(line) + 1)])) for kind in kinds}
+    paid, log_ratio = (row[0, : len(line)].tolist() for row in payments(query, [line]))
+    net = [reward - query.objective.kl_coef * kl for reward, kl in zip(paid, log_ratio, strict=True)]
+    values = {kind: tuple(WAYS[kind](query, [line[:t] for t in range(len(line) + 1)])) for kind in kinds}
     return Line(
         prompt=prompt,
         ids=line,
         tokens=tuple(world.policy.token_text(token) for token in line),
-        objective=asked.objective,
+        objective=query.objective,
         rewards=tuple(paid),
-        kl=tuple(gap),
+        kl=tuple(log_ratio),
         values=values,
         q={kind: tuple(map(action_value, some[1:], net)) for kind, some in values.items()},
-        advantages={kind: tuple(map(surprise, some[:-1], some[1:], net)) for kind, some in values.items()},
+        advantages={kind: tuple(map(td_error, some[:-1], some[1:], net)) for kind, some in values.items()},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,17 +12,17 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import Config, check_count, is_whole
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Scores, Sequences, take_rows
-from rllab.maths.algorithms import named
+from rllab.maths.algorithms import get_algorithm
 from rllab.maths.masking import masked_sum
-from rllab.policy.generation import Progress
 from rllab.reward.reward import TokenReward
 from rllab.trainer.stages import KL_ESTIMATORS, STAGES, Context, whole_batch
 from rllab.trainer.trainer import Trainer
 from rllab.truth import ExactCritic, Tree, exact
 from rllab.truth.optimum import flat, trainable
-from rllab.value.critic import Unlearned, ValueFunction, ZeroCritic
+from rllab.value.critic import NoParameters, ValueFunction, ZeroCritic
 from rllab.value.evaluation import evaluate, slices
 from rllab.worlds.world import World
 
@@ -32,7 +31,7 @@ from rllab.worlds.world import World
 ChooseCritic = Callable[[World, Sequence[Tree]], ValueFunction]
 
 
-class Expected(Unlearned):
+class Expected(NoParameters):
     """A baseline and no more: the expected return of the prompt in every state of it."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -83,7 +82,7 @@ class Arm:
         wanted = {
             "whiten": False,
             "reducer": "seq-mean-token-sum",
-            "kl_place": "reward",
+            "kl_in": "reward",
             "kl_estimator": "k1",
             "kl_coef": objective.kl_coef,
             "gamma": objective.gamma,
@@ -96,7 +95,7 @@ class Arm:
             "micro_batch_size": rows,
             "epochs": 1,
         } | dict(self.settings)
-        algorithm = named(self.algorithm)
+        algorithm = get_algorithm(self.algorithm)
         read = algorithm.fields
         if algorithm.per_response and objective.prefix_pay == "increment":
             read -= {"timing"}  # the sum over a response is the same under each
@@ -124,7 +123,9 @@ def gae_arms(
 
 # ---- Single-sample gradients in the logits of one state, with their probabilities: small enough to be dra ----
 
-Judge = Callable[[Tree, Tensor, Tensor, float], Tensor]  # tree, first tokens (N,), returns (N,), shift -> weights (N,)
+Baseline = Callable[
+    [Tree, Tensor, Tensor, float], Tensor
+]  # tree, first tokens (N,), returns (N,), shift -> weights (N,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +165,11 @@ class Cloud:
 
 def cloud(tree: Tree, judge: str = "nothing", *, shift: float = 0.0, scale: float = 1.0) -> Cloud:
     """List the gradients of every response under one judge, with `shift` added to all returns, then scaled."""
-    if judge not in JUDGES:
-        raise LabError("judge", judge, f"there are {', '.join(JUDGES)}")
+    if judge not in BASELINES:
+        raise LabError("judge", judge, f"there are {', '.join(BASELINES)}")
     pi = tree.pi(())
     first = tree.leaves.response_tokens[:, 0].cpu()
-    weights = scale * JUDGES[judge](tree, first, tree.leaf_returns, shift)
+    weights = scale * BASELINES[judge](tree, first, tree.leaf_returns, shift)
     scores = torch.eye(len(pi), dtype=torch.float64)[first] - pi
     truth = scale * pi * tree.A(())
     return Cloud(truth, tree.leaf_logprobs.exp(), weights[:, None] * scores)
@@ -194,7 +195,7 @@ def _advantage(tree: Tree, first: Tensor, _returns: Tensor, _shift: float) -> Te
     return tree.A(())[first]
 
 
-JUDGES: Mapping[str, Judge] = {
+BASELINES: Mapping[str, Baseline] = {
     "nothing": _nothing,
     "V": _mean,
     "its own reward": _own,
@@ -216,11 +217,11 @@ class Gradients:
     sampled: bool  # drawn by chance rather than listed
 
 
-def true_gradient(trees: Sequence[Tree], *, stop: threading.Event | None = None) -> Tensor:
+def true_gradient(trees: Sequence[Tree], *, job: Job = NO_JOB) -> Tensor:
     """Return the exact gradient of the mean of J over the prompts of some trees, flat, float64."""
     if not trees:
         raise LabError("trees", trees, "give at least one")
-    return torch.stack([tree.gradient(stop=stop).double() for tree in trees]).mean(dim=0)
+    return torch.stack([tree.gradient(job=job).double() for tree in trees]).mean(dim=0)
 
 
 def sampled(
@@ -232,67 +233,54 @@ def sampled(
     group: int,
     draws: int,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Gradients:
     """Draw gradients of `rows` responses each, `group` to a prompt; with one seed all arms see the same responses."""
     if not is_whole(draws, low=2):
         raise LabError("draws", draws, "a spread needs at least two")
-    context = _context(world, trees, arm, rows=rows, group=group, seed=seed, stop=stop)
+    context = _context(world, trees, arm, rows=rows, group=group, seed=seed, job=job)
     prompts = list(itertools.islice(itertools.cycle(tree.prompt for tree in trees), rows // group))
     batch = STAGES.rollout(context, prompts * draws)
     scores, found = STAGES.score(context, batch), []
     for number, part in enumerate(slices(len(batch), size=rows)):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         found.append(_gradient(context, take_rows(batch, part), _some(scores, part)))
-        if progress is not None:
-            progress(number + 1, draws, arm.name)
+        job.report(number + 1, draws, arm.name)
     return Gradients(torch.full((draws,), 1 / draws, dtype=torch.float64), torch.stack(found), sampled=True)
 
 
-def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, stop: threading.Event | None = None) -> Gradients:
+def enumerated(world: World, tree: Tree, arm: Arm, *, group: int, job: Job = NO_JOB) -> Gradients:
     """List the gradient of every batch of `group` responses to one prompt, with the probability of the batch."""
     check_count("group", group)
     count = len(tree.leaves) ** group
     if count > MOST_BATCHES:
         remedy = f"list at most {MOST_BATCHES:,}: take a smaller tree or a smaller group"
         raise LabError("batches", f"{count:,}", remedy)
-    context = _context(world, [tree], arm, rows=group, group=group, seed=0, stop=stop)
+    context = _context(world, [tree], arm, rows=group, group=group, seed=0, job=job)
     leaves = evaluate(
         context.policy,
         tree.leaves,
         reference=context.reference,
         critic=context.critic,
         temperature=context.objective.temperature,
-        stop=stop,
+        job=job,
     )
     scores, chance = STAGES.score(context, leaves), tree.leaf_logprobs.exp()
     found, probs = [], []
     for chosen in itertools.product(range(len(leaves)), repeat=group):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         rows = list(chosen)
         found.append(_gradient(context, leaves.select(rows), _some(scores, rows)))
         probs.append(chance[rows].prod())
     return Gradients(torch.stack(probs), torch.stack(found), sampled=False)
 
 
-def trees_of(world: World, *, prompts: Sequence[str] = (), stop: threading.Event | None = None) -> list[Tree]:
+def trees_of(world: World, *, prompts: Sequence[str] = (), job: Job = NO_JOB) -> list[Tree]:
     """Return the exact trees of some of a world's prompts, by default of all."""
-    return [exact(world, prompt, stop=stop) for prompt in prompts or world.prompts]
+    return [exact(world, prompt, job=job.quiet()) for prompt in prompts or world.prompts]
 
 
-def _context(
-    world: World,
-    trees: Sequence[Tree],
-    arm: Arm,
-    *,
-    rows: int,
-    group: int,
-    seed: int,
-    stop: threading.Event | None,
-) -> Context:
+def _context(world: World, trees: Sequence[Tree], arm: Arm, *, rows: int, group: int, seed: int, job: Job) -> Context:
     """Return what the stages look at, for a world whose critic is the arm's."""
     check_count("group", group)
     check_count("rows", rows)
@@ -300,7 +288,7 @@ def _context(
         raise LabError("rows", rows, f"give a multiple of the group's size, {group}")
     arranged = world.replace(critic=arm.critic(world, trees))
     trainer = Trainer(arranged, arm.algorithm, arm.config(arranged, rows=rows, group=group), seed=seed)
-    return trainer._context(stop or threading.Event())
+    return trainer._context(job)
 
 
 def _gradient(context: Context, rows: Rollout, scores: Scores) -> Tensor:
@@ -367,17 +355,15 @@ def compare(
     group: int = 4,
     draws: int = 200,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> list[BenchRow]:
     """Judge estimators by gradients that they draw from the same responses, in a world whose truth is known."""
-    trees = trees_of(world, prompts=prompts, stop=stop)
-    truth, rows_of = true_gradient(trees, stop=stop), []
+    trees = trees_of(world, prompts=prompts, job=job)
+    truth, rows_of = true_gradient(trees, job=job), []
     for number, arm in enumerate(arms):
-        drawn = sampled(world, trees, arm, rows=rows, group=group, draws=draws, seed=seed, stop=stop)
+        drawn = sampled(world, trees, arm, rows=rows, group=group, draws=draws, seed=seed, job=job.quiet())
         rows_of.append(judge(arm.name, drawn, truth))
-        if progress is not None:
-            progress(number + 1, len(arms), arm.name)
+        job.report(number + 1, len(arms), arm.name)
     return rows_of
 
 
@@ -396,11 +382,11 @@ class KLRow:
     gradient: BenchRow  # against the gradient of minus that KL
 
 
-def kl_rows(world: World, prompt: str, *, stop: threading.Event | None = None) -> list[KLRow]:
+def kl_rows(world: World, prompt: str, *, job: Job = NO_JOB) -> list[KLRow]:
     """Return every estimator in both places, in a world small enough to list every response of one prompt."""
     bare = without_reward(world)
-    tree = exact(bare, prompt, stop=stop)
-    return list(_rows(bare, tree, stop))
+    tree = exact(bare, prompt, job=job.quiet())
+    return list(_rows(bare, tree, job))
 
 
 def without_reward(world: World) -> World:
@@ -410,16 +396,16 @@ def without_reward(world: World) -> World:
     return world.replace(reward=nothing, objective=objective)
 
 
-def _rows(world: World, tree: Tree, stop: threading.Event | None) -> Iterator[KLRow]:
+def _rows(world: World, tree: Tree, job: Job) -> Iterator[KLRow]:
     """Measure each estimator as a value, and its gradient in both places."""
     policy, temperature = world.policy, world.objective.temperature
-    rollout = evaluate(policy, tree.leaves, reference=world.reference, temperature=temperature, stop=stop)
-    probs, truth = tree.leaf_logprobs.exp(), true_gradient([tree], stop=stop)
+    rollout = evaluate(policy, tree.leaves, reference=world.reference, temperature=temperature, job=job)
+    probs, truth = tree.leaf_logprobs.exp(), true_gradient([tree], job=job)
     for name, estimator in KL_ESTIMATORS.items():
         value = masked_sum(estimator(rollout.logprobs, rollout.ref_logprobs), rollout.response_mask, dim=1).double()
         mean = float((probs * value).sum())
         deviation = float((probs * (value - mean).square()).sum().sqrt())
         for place in ("reward", "loss"):
-            arm = Arm(f"{name} in the {place}", "reinforce", nobody, {"kl_place": place, "kl_estimator": name})
-            row = judge(arm.name, enumerated(world, tree, arm, group=1, stop=stop), truth)
+            arm = Arm(f"{name} in the {place}", "reinforce", nobody, {"kl_in": place, "kl_estimator": name})
+            row = judge(arm.name, enumerated(world, tree, arm, group=1, job=job), truth)
             yield KLRow(name, place, mean, deviation, -tree.J, row)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from dataclasses import dataclass
 
 import torch
@@ -11,11 +10,12 @@ from torch import Tensor
 
 from rllab.core.config import is_whole
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Sequences
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.masking import masked_sum
 from rllab.maths.returns import gae, td_errors, token_rewards
-from rllab.policy.generation import Progress, generate
+from rllab.policy.generation import generate
 from rllab.truth import Tree
 from rllab.truth.levels import back_up
 from rllab.truth.tree import values_along
@@ -59,15 +59,7 @@ class Credit:
     advantages: Tensor  # GAE
 
 
-def sample_group(
-    world: World,
-    prompt: str,
-    *,
-    samples: int,
-    seed: int,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
-) -> Group:
+def sample_group(world: World, prompt: str, *, samples: int, seed: int, job: Job = NO_JOB) -> Group:
     """Let the policy answer one prompt several times, and book what is paid under the world's objective."""
     if not is_whole(samples, low=2):
         raise LabError("responses", samples, "a group needs at least two to be compared")
@@ -78,13 +70,12 @@ def sample_group(
         temperature=world.objective.temperature,
         samples_per_prompt=samples,
         seed=seed,
-        stop=stop,
-        progress=progress,
+        job=job,
     )
-    return booked(world, sequences, stop=stop)
+    return scored_group(world, sequences, job=job)
 
 
-def booked(world: World, sequences: Sequences, *, stop: threading.Event | None = None) -> Group:
+def scored_group(world: World, sequences: Sequences, *, job: Job = NO_JOB) -> Group:
     """Read responses as training would, and book what each of their tokens is paid."""
     objective, width = world.objective, sequences.tokens.shape[1]
     rollout = evaluate(
@@ -94,9 +85,9 @@ def booked(world: World, sequences: Sequences, *, stop: threading.Event | None =
         critic=world.critic,
         temperature=objective.temperature,
         micro_batch_size=min(rows_within_budget(world.policy, sequences), max(1, READ_AT_ONCE // width)),
-        stop=stop,
+        job=job,
     )
-    paid, mask = scored(objective, rollout, stop=stop).per_token.to(rollout.logprobs.dtype), rollout.response_mask
+    paid, mask = scored(objective, rollout, job=job).per_token.to(rollout.logprobs.dtype), rollout.response_mask
     rewards = token_rewards(paid, rollout.logprobs, rollout.ref_logprobs, mask, kl_coef=objective.kl_coef)
     return Group(rollout, rewards, objective)
 

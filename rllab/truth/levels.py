@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
 from rllab.maths.masking import until_end
 from rllab.policy.generation import Decoder
@@ -85,7 +85,7 @@ def responses_to(prompt: str, policy: Policy, tokens: Tensor, *, lengths: Tensor
         prompt_width=prompts.shape[1],
         response_mask=mask.to(policy.device),
         action_mask=mask.to(policy.device),
-        segment=policy.segments(tokens).to(policy.device),
+        sentence=policy.sentences(tokens).to(policy.device),
         ended=(tokens.gather(1, lengths[:, None] - 1)[:, 0] == policy.eos_id).to(policy.device),
         group=torch.zeros(len(tokens), dtype=torch.long, device=policy.device),
         prompts=(prompt,) * len(tokens),
@@ -236,17 +236,14 @@ class Visitor(Protocol):
         ...
 
 
-def walk(
-    decoder: Decoder, visitor: Visitor, *, below: Sequence[int], stop: threading.Event | None = None, depth: int = 0
-) -> None:
+def walk(decoder: Decoder, visitor: Visitor, *, below: Sequence[int], job: Job = NO_JOB, depth: int = 0) -> None:
     """Go down from the rows of a decoder; a row of level d stands for `below[d]` prefixes, itself included.
 
     Before more prefixes would be open than fit into memory, the level is cut and its parts are walked in turn.
     """
     limit = open_prefixes(decoder.policy, width=decoder.prompt_width + len(below))
     while True:
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         parents, tokens = visitor.see(depth, decoder.output)
         depth += 1
         size = max(1, limit // below[depth]) if depth < len(below) else limit
@@ -256,7 +253,7 @@ def walk(
     visitor.close()
     for some_parents, some_tokens in zip(parents.split(size), tokens.split(size), strict=True):
         if len(some_parents):
-            walk(_follow(decoder, some_parents, some_tokens), visitor, below=below, stop=stop, depth=depth)
+            walk(_follow(decoder, some_parents, some_tokens), visitor, below=below, job=job, depth=depth)
 
 
 def _follow(decoder: Decoder, parents: Tensor, tokens: Tensor) -> Decoder:
@@ -284,7 +281,7 @@ def grow(
     horizon: int,
     top_k: int,
     temperature: float,
-    stop: threading.Event | None,
+    job: Job,
     count: Callable[[int], None],
 ) -> tuple[Level, ...]:
     """Enumerate every response of at most `horizon` tokens, or those of each state's `top_k` likeliest ones.
@@ -294,23 +291,18 @@ def grow(
     growth = _Growth(policy.eos_id, horizon, top_k, temperature, count)
     with torch.no_grad(), policy.lock:
         below = row_sizes(policy, horizon=horizon, top_k=top_k)
-        walk(Decoder(policy, [prompt_ids], stop=stop), growth, below=below, stop=stop)
+        walk(Decoder(policy, [prompt_ids], job=job), growth, below=below, job=job)
     pieces = [(torch.cat(actions), torch.cat(logprobs)) for actions, logprobs in growth.levels if actions]
     return link(pieces, eos=policy.eos_id)  # where a cut keeps the end alone, nothing is as long as the horizon
 
 
 def read(
-    policy: Policy,
-    prompt_ids: Sequence[int],
-    levels: Sequence[Level],
-    *,
-    temperature: float,
-    stop: threading.Event | None = None,
+    policy: Policy, prompt_ids: Sequence[int], levels: Sequence[Level], *, temperature: float, job: Job = NO_JOB
 ) -> list[Tensor]:
     """Return a policy's log-probs of the actions of a tree, (N, K) for each level; over those actions they sum to 1."""
     reading = _Reading(levels, temperature)
     with torch.no_grad(), policy.lock:
-        walk(Decoder(policy, [prompt_ids], stop=stop), reading, below=sizes_below(levels), stop=stop)
+        walk(Decoder(policy, [prompt_ids], job=job), reading, below=sizes_below(levels), job=job)
     return [torch.cat(level) for level in reading.logprobs]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from rllab.core.config import is_whole
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.policy.generation import Decoder
 from rllab.policy.policy import Policy
 from rllab.truth.levels import Cursor, Level, following, kept_logprobs, sizes_below, sums_along, walk
@@ -114,14 +114,14 @@ def policy_gradient(
     slopes: Sequence[Tensor],
     *,
     objective: Objective,
-    stop: threading.Event | None = None,
+    job: Job = NO_JOB,
 ) -> Tensor:
     """Return sum over states and actions of slope times the gradient of log pi, flat."""
     parameters = trainable(policy)
     climb = _Climb(levels, slopes, parameters, temperature=objective.temperature)
     with torch.enable_grad(), policy.lock:
-        decoder = Decoder(policy, [policy.encode(prompt)], gradient=True, stop=stop)
-        walk(decoder, climb, below=sizes_below(levels), stop=stop)
+        decoder = Decoder(policy, [policy.encode(prompt)], gradient=True, job=job)
+        walk(decoder, climb, below=sizes_below(levels), job=job)
     return climb.total
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +11,12 @@ from torch import Tensor
 
 from rllab.core.config import check_number
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Scores, Sequences
 from rllab.policy.policy import Policy
 from rllab.truth.levels import Level, check_vocabulary, paid_edges, reached, read, sums_along
 from rllab.truth.optimum import BestOf, Optimum, best_of_law, policy_gradient, soft_optimum
-from rllab.value.critic import Unlearned
+from rllab.value.critic import NoParameters
 from rllab.value.objective import Estimate, Objective
 from rllab.worlds.prefixes import check_prefix
 
@@ -87,12 +87,12 @@ class Tree:
         """Return the value of a state with what has to be said about it."""
         return Estimate(self.V(prefix), 0.0, len(self.leaves), "exact", self.objective)
 
-    def gradient(self, *, stop: threading.Event | None = None) -> Tensor:
+    def gradient(self, *, job: Job = NO_JOB) -> Tensor:
         """Return the exact gradient of J, flat, in the policy's trainable parameters in their own order."""
         if self.policy.weights is not self.weights:
             raise LabError("tree", self.prompt, "the policy has changed since this tree was made; make a new one")
         slopes = self.slopes()
-        return policy_gradient(self.policy, self.prompt, self.levels, slopes, objective=self.objective, stop=stop)
+        return policy_gradient(self.policy, self.prompt, self.levels, slopes, objective=self.objective, job=job)
 
     def slopes(self) -> list[Tensor]:
         """Return the derivative of J in the log-probs as the policy gradient has it: gamma^t Pr(s) pi(a|s) A(s,a)."""
@@ -131,17 +131,17 @@ class Tree:
             shares.append(gamma ** (2 * depth) * ((reach[:, None] + level.logprobs).exp() * surprise).sum())
         return torch.stack(shares)
 
-    def kl(self, other: Policy | Optimum, *, stop: threading.Event | None = None) -> float:
+    def kl(self, other: Policy | Optimum, *, job: Job = NO_JOB) -> float:
         """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached."""
-        theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other, stop)
+        theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other, job)
         return sum(
             float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - one)).nansum())
             for reach, level, one in zip(self.reach, self.levels, theirs, strict=True)
         )
 
-    def leaf_logprobs_of(self, other: Policy, *, stop: threading.Event | None = None) -> Tensor:
+    def leaf_logprobs_of(self, other: Policy, *, job: Job = NO_JOB) -> Tensor:
         """Return another policy's log-prob of each response, (L,)."""
-        return sums_along(self.levels, self._logprobs_of(other, stop))
+        return sums_along(self.levels, self._logprobs_of(other, job))
 
     def optimum(self, beta: float | None = None) -> Optimum:
         """Return the best policy for reward minus beta KL; without a beta, that of the objective."""
@@ -155,11 +155,11 @@ class Tree:
         """Return the law of the best of n responses by the score of the whole text."""
         return best_of_law(self.leaf_logprobs, self.scores.total.double().cpu(), n=n)
 
-    def _logprobs_of(self, other: Policy, stop: threading.Event | None) -> Sequence[Tensor]:
+    def _logprobs_of(self, other: Policy, job: Job) -> Sequence[Tensor]:
         """Return another policy's log-probs of the actions, (N, K) for each level."""
         check_vocabulary(other, self.policy)
         ids, temperature = self.policy.encode(self.prompt), self.objective.temperature
-        return read(other, ids, self.levels, temperature=temperature, stop=stop)
+        return read(other, ids, self.levels, temperature=temperature, job=job)
 
     def _find(self, prefix: Sequence[int]) -> tuple[int, int | None]:
         """Return level and row of a prefix; the row is None where the response is over."""
@@ -189,7 +189,7 @@ class Tree:
 # ---- A critic that knows: the exact V, in the place where a learned critic sits ----
 
 
-class ExactCritic(Unlearned):
+class ExactCritic(NoParameters):
     """V of the trees of some prompts; it speaks of the policy that the trees were made of."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -239,8 +239,8 @@ class Edge:
     token_id: int
     prob: float
     reward: float  # what is paid for it
-    price: float  # kl_coef (log pi - log pi_ref), in reward units
-    behind: float  # gamma V of the state that it leads to; 0 where the response is over
+    kl_cost: float  # kl_coef (log pi - log pi_ref), in reward units
+    next_value: float  # gamma V of the state that it leads to; 0 where the response is over
     over: bool  # nothing follows it
     q: float
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,13 +11,13 @@ from torch import Tensor
 
 from rllab.core.config import is_whole
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.maths.returns import discounted_returns
-from rllab.policy.generation import Progress
 from rllab.policy.policy import Policy
-from rllab.truth.estimates import SURE, Asked, Next, action_values, difference
-from rllab.truth.groups import Group, booked, learned_values
+from rllab.truth.estimates import SURE, Next, Query, action_values, difference
+from rllab.truth.groups import Group, learned_values, scored_group
 from rllab.truth.levels import written_to
-from rllab.truth.monte_carlo import Start, rows_at_once, sample_mean, write_on
+from rllab.truth.sampling import Start, continue_from, rows_at_once, sample_mean
 from rllab.value.objective import Estimate, Objective
 from rllab.worlds.prefixes import check_prefix, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
@@ -65,16 +64,15 @@ def what_if(
     objective: Objective | None = None,
     samples: int = 64,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> WhatIf:
     """Compare two tokens behind a prefix by continuations of each."""
-    asked = Asked(world, prompt, objective_of(world, objective), samples, seed, stop, progress)
-    asked.check_next(prefix, token_ids)
+    query = Query(world, prompt, objective_of(world, objective), samples, seed, job)
+    query.check_next(prefix, token_ids)
     if len(token_ids) != 2:
         raise LabError("tokens", tuple(token_ids), "choose two tokens to compare")
-    here = Next.of(asked, tuple(prefix))
-    one, other = action_values(asked, here, token_ids, "monte-carlo")
+    here = Next.of(query, tuple(prefix))
+    one, other = action_values(query, here, token_ids, "monte-carlo")
     first, second = (world.policy.token_text(token) for token in token_ids)
     text = world.policy.decode(tuple(prefix))
     return WhatIf(prompt, text, (first, second), (one, other), difference(one, other))
@@ -88,7 +86,7 @@ def _shown(estimate: Estimate) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Fan:
+class Continuations:
     """Continuations of one state; `forecasts` begin at the critic's V and each ends at its own return.
 
     The k-th number of a forecast is what was paid for k tokens plus the V of the state after them.
@@ -101,15 +99,9 @@ class Fan:
     estimate: Estimate
 
 
-def fan(
-    world: World,
-    prompt: str,
-    prefix: Sequence[int],
-    *,
-    samples: int,
-    seed: int,
-    stop: threading.Event | None = None,
-) -> Fan:
+def continuations(
+    world: World, prompt: str, prefix: Sequence[int], *, samples: int, seed: int, job: Job = NO_JOB
+) -> Continuations:
     """Write a state on to the end many times under the world's objective.
 
     The same seed gives the continuations behind `monte_carlo`'s estimate of that state.
@@ -118,7 +110,7 @@ def fan(
     horizon = horizon_of(world, ids)
     most = rows_at_once(world.policy, width=len(ids) + horizon)
     _check(world.policy, prefix, samples=samples, horizon=horizon, most=most)
-    written = write_on(
+    written = continue_from(
         [world.policy],
         ids,
         [Start(prefix)],
@@ -126,14 +118,14 @@ def fan(
         seed=seed,
         horizon=horizon,
         temperature=world.objective.temperature,
-        stop=stop,
+        job=job,
     )
     tokens, lengths = written.tokens.cpu(), written.lengths.cpu()
     rows = written_to(prompt, world.policy, tokens[:, : int(lengths.max())], lengths=lengths)
-    return _read(booked(world, rows, stop=stop), world, tuple(prefix))
+    return _read(scored_group(world, rows, job=job), world, tuple(prefix))
 
 
-def _read(made: Group, world: World, prefix: tuple[int, ...]) -> Fan:
+def _read(made: Group, world: World, prefix: tuple[int, ...]) -> Continuations:
     """Read returns and forecasts off the finished continuations."""
     start, mask = len(prefix), made.rollout.response_mask
     gamma = world.objective.gamma
@@ -141,7 +133,7 @@ def _read(made: Group, world: World, prefix: tuple[int, ...]) -> Fan:
     ahead = _forecasts(made.rewards[:, start:], learned_values(made)[:, start:], gamma=gamma)
     lengths = made.rollout.lengths.tolist()
     forecasts = tuple(tuple(row[: length - start + 1]) for row, length in zip(ahead.tolist(), lengths, strict=True))
-    return Fan(
+    return Continuations(
         prefix,
         tuple(world.policy.decode(made.rollout.response_ids(row)[start:]) for row in range(len(lengths))),
         tuple(returns.tolist()),

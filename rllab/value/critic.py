@@ -77,7 +77,7 @@ class Critic:
         return Critic(copy_sharing_frozen(self.model), trunk=self.trunk)
 
 
-class Unlearned:
+class NoParameters:
     """A critic that learns nothing."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -89,7 +89,7 @@ class Unlearned:
         return self
 
 
-class ZeroCritic(Unlearned):
+class ZeroCritic(NoParameters):
     """No critic: V = 0 everywhere."""
 
     def state_values(self, sequences: Sequences) -> Tensor:

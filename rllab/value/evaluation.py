@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import check_count
-from rllab.core.errors import Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Sequences
 from rllab.maths.divergence import categorical_kl, entropy, selected_logprobs
 from rllab.value.critic import ValueFunction, ZeroCritic
@@ -29,7 +28,7 @@ def evaluate(
     critic: ValueFunction | None = None,
     temperature: float = 1.0,
     micro_batch_size: int | None = None,
-    stop: threading.Event | None = None,
+    job: Job = NO_JOB,
 ) -> Rollout:
     """Return what a policy, its reference and a critic say of every response token.
 
@@ -44,8 +43,7 @@ def evaluate(
     while len(parts) * size < len(sequences):  # again from the start where another thread changed the weights
         parts, weights = [], policy.weights
         for rows in slices(len(sequences), size=size):
-            if stop is not None and stop.is_set():
-                raise Stopped
+            job.check()
             # one slice at a time, so that a step on a page need not wait for the whole pass
             with torch.no_grad(), policy.lock:
                 if policy.weights is not weights:

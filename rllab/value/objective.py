@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rllab.core.config import Config, PrefixPay, Timing, check_setting
 from rllab.core.records import Scores, check_rows
-from rllab.maths.masking import fill
-from rllab.reward.reward import Reward, pay, payment_places
+from rllab.maths.masking import apply_mask
+from rllab.reward.reward import Reward, per_token_scores, reward_positions
 
 if TYPE_CHECKING:
     from rllab.core.records import Sequences
@@ -40,7 +40,7 @@ class Objective:
         return cls(
             reward=reward,
             reference=reference,
-            kl_coef=config.kl_coef if config.kl_place == "reward" else 0.0,
+            kl_coef=config.kl_coef if config.kl_in == "reward" else 0.0,
             gamma=config.gamma,
             timing=config.timing,
             temperature=config.temperature,
@@ -59,17 +59,17 @@ class Objective:
         Whoever asks, for a run or for the truth, is spared numbers on padding and numbers that are none.
         """
         scores = self.reward.score(sequences, timing=self.timing)
-        total, per_token = scores.total, fill(scores.per_token, sequences.response_mask, name="per_token")
+        total, per_token = scores.total, apply_mask(scores.per_token, sequences.response_mask, name="per_token")
         if self.prefix_pay == "level":
             prefix_scores = self.reward.prefix_scores(sequences)
-            per_token = pay(prefix_scores, sequences, timing=self.timing, prefix_pay="level")
+            per_token = per_token_scores(prefix_scores, sequences, timing=self.timing, prefix_pay="level")
             total = per_token.sum(dim=1)
         for numbers in (total, per_token):
             check_rows(f"reward {self.reward.name}", numbers, sequences, remedy="return finite numbers")
         if self.missing_eos_penalty == 0.0:
             return Scores(total, scores.parts, per_token)
         penalty = -self.missing_eos_penalty * (~sequences.ended).to(total.dtype)  # (B,)
-        per_token = per_token + penalty[:, None] * payment_places(sequences, timing="eos")
+        per_token = per_token + penalty[:, None] * reward_positions(sequences, timing="end")
         return Scores(total + penalty, {**scores.parts, "missing end": penalty}, per_token)
 
     def difference(self, other: Objective) -> str:
@@ -83,7 +83,7 @@ class Objective:
 
     def describe(self) -> str:
         """Say in words what is expected, for the foot of a panel."""
-        when = {"eos": "at the end", "segment": "at each sentence end", "prefix": "at each token"}[self.timing]
+        when = {"end": "at the end", "sentence": "at each sentence end", "token": "at each token"}[self.timing]
         words = [f"expected score of “{self.reward.name}”, paid {when}"]
         if self.prefix_pay == "level":
             words.append("as the level of the whole text each time")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import Progress, ProgressFunction
+from rllab.core.jobs import Job, Progress
 from rllab.plots.text import MINUS, fixed, plain, probability, significant
 from rllab.plots.trees import path_tree
 from rllab.truth import Tree, exact
 from rllab.truth.enumeration import check_size
+from rllab.widgets.engine.charts import Chip, bars, chart, chips, tint
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -28,13 +28,12 @@ from rllab.widgets.engine.components import (
     term,
 )
 from rllab.widgets.engine.fields import read_whole
-from rllab.widgets.engine.marks import Chip, bars, chart, chips, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.backup import Backup, backup_table, read_backup, twigs, written
-from rllab.widgets.pieces.known import Cut, first_look, small_tree
-from rllab.widgets.pieces.pace import with_time_left
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.backup import Backup, backup_table, candidate_actions, read_backup, written
+from rllab.widgets.shared.known import Cut, first_look, small_tree
+from rllab.widgets.shared.pace import with_time_left
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 
@@ -142,7 +141,7 @@ class ExactTreePanel(Panel):
         states = [read_backup(tree, self.prefix[:at]) for at in range(last + 1)]
         values = [one.value for one in states if not one.over]
         taken = [*self.prefix, None]
-        stages = [twigs(one, self._name, taken=taken[at]) for at, one in enumerate(states) if not one.over]
+        stages = [candidate_actions(one, self._name, taken=taken[at]) for at, one in enumerate(states) if not one.over]
         drawn = path_tree(values, stages, depth=len(tree.levels))
         alt = "V of each state on the path, and Q of every token that could follow; the table below has the last state"
         return chart("tree", drawn, alt, height=300, on_set=self._click)
@@ -241,9 +240,9 @@ class ExactTreePanel(Panel):
             self.world, self.prompt, self.cut, self.tree, self.prefix = before
             raise
 
-    def _grow(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        cut, timed = self.cut, with_time_left(progress)
-        tree = exact(self.world, self.prompt, top_k=cut.top_k, horizon=cut.horizon, stop=stop, progress=timed)
+    def _grow(self, job: Job) -> None:
+        cut = self.cut
+        tree = exact(self.world, self.prompt, top_k=cut.top_k, horizon=cut.horizon, job=with_time_left(job))
         with self._lock:
             self._plant(tree)
 

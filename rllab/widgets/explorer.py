@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rllab.core.errors import LabError
 from rllab.plots.drawing import Picture
 from rllab.plots.text import significant
+from rllab.widgets.engine.charts import chart
 from rllab.widgets.engine.components import Component, Option, row, slider
-from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.panel import Panel, View
 
 Stop = float | str

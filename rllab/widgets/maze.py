@@ -9,8 +9,8 @@ from rllab.course.figures.maze import SHOWS, maze_map
 from rllab.course.tabular.loop import Moment
 from rllab.course.tabular.maze import MOVES, Maze
 from rllab.plots.text import fixed
+from rllab.widgets.engine.charts import Column, chart, table
 from rllab.widgets.engine.components import Component, Option, Span, bold, button, columns, group, note, radios, row
-from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import Panel, View
 
 LABELS = {"N": "North", "E": "East", "S": "South", "W": "West"}

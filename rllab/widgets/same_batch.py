@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 
 from torch import Tensor
 
 from rllab.core.errors import Stopped
-from rllab.core.jobs import ProgressFunction
-from rllab.maths.algorithms import named
+from rllab.core.jobs import Job
+from rllab.maths.algorithms import get_algorithm
 from rllab.plots.text import fixed, significant
 from rllab.trainer.frozen_batch import AlgorithmView, BatchComparison, same_batch
+from rllab.widgets.engine.charts import Chip, Column, chips, table, tint
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -28,10 +28,9 @@ from rllab.widgets.engine.components import (
     select,
     term,
 )
-from rllab.widgets.engine.marks import Chip, Column, chips, table, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 QUANTITIES = {"weights": "weight", "push": "push", "change": "\u0394 log \u03c0"}
@@ -117,7 +116,7 @@ class SameBatchPanel(Panel):
         ids, policy = seen.rollout.response_ids(self.row)[:SHOWN], self.world.policy
         numbers = self._numbers(view)[self.row, : len(ids)].tolist()
         scale = max([1e-12, *(abs(one) for one in numbers)])
-        title, digits = named(view.algorithm).title, 4 if self.quantity == "push" else 2
+        title, digits = get_algorithm(view.algorithm).title, 4 if self.quantity == "push" else 2
         items = [
             Chip(
                 visible(policy.token_text(token)),
@@ -133,7 +132,7 @@ class SameBatchPanel(Panel):
 
     def _directions(self, seen: BatchComparison) -> Component:
         """Return the cosines of the gradients."""
-        titles = [named(view.algorithm).title for view in seen.views]
+        titles = [get_algorithm(view.algorithm).title for view in seen.views]
         cosine = term("Cosine", "1: the two gradients point the same way; 0: they have nothing to do with each other.")
         body: list[list[Span | str]] = [
             [title, *(fixed(float(one)) for one in seen.cosines[at])] for at, title in enumerate(titles)
@@ -154,7 +153,7 @@ class SameBatchPanel(Panel):
         for view in seen.views:
             mine, every = float(view.change[self.row].sum()), float(view.change.sum(dim=1).mean())
             numbers: list[Span | str] = [_signed(mine), _signed(every)]
-            body.append([named(view.algorithm).title, significant(view.kl, 2), *numbers])
+            body.append([get_algorithm(view.algorithm).title, significant(view.kl, 2), *numbers])
         said = note(
             "effects-note", "KL in nats per token; then \u0394 log \u03c0 of this response, and the mean over all."
         )
@@ -176,29 +175,28 @@ class SameBatchPanel(Panel):
 
     # Inside.
 
-    def _compare(self, stop: threading.Event, report: ProgressFunction) -> None:
+    def _compare(self, job: Job) -> None:
         with contextlib.suppress(Stopped):  # what was there before stays
             made = same_batch(
                 self.world,
                 samples_per_prompt=self.samples,
                 own_settings=self.own == "own",
                 seed=self.seed,
-                stop=stop,
-                progress=report,
+                job=job,
             )
             with self._lock:
                 self.compared, self.seed = made, self.seed + 1
                 self.row, self.token = int(made.scores.total.argmax()), 0
 
     def _numbers(self, view: AlgorithmView) -> Tensor:
-        return {"weights": view.weights, "push": view.push, "change": view.change}[self.quantity]
+        return {"weights": view.policy_weights, "push": view.push, "change": view.change}[self.quantity]
 
     def _words(self, seen: BatchComparison) -> tuple[Span | str, ...]:
         """Say what each gives the chosen token, and which two differ most."""
-        ids, names = seen.rollout.response_ids(self.row), [named(view.algorithm).title for view in seen.views]
+        ids, names = seen.rollout.response_ids(self.row), [get_algorithm(view.algorithm).title for view in seen.views]
         token = visible(self.world.policy.token_text(ids[self.token]))
         given = ", ".join(
-            f"{fixed(float(view.weights[self.row, self.token]), signed=True)} from {name}"
+            f"{fixed(float(view.policy_weights[self.row, self.token]), signed=True)} from {name}"
             for name, view in zip(names, seen.views, strict=True)
         )
         flat = int(seen.cosines.argmin())

@@ -23,16 +23,16 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
-class Lane:
+class BranchRow:
     """What one line has written by itself, in the order in which a tree is drawn from top to bottom."""
 
     number: int
-    above: int | None  # place of the lane that it leaves; None for the first
+    above: int | None  # place of the row that it leaves; None for the first
     at: int  # how many tokens the two have in common
     steps: tuple[Step, ...]  # those behind
 
 
-class Lines:
+class BranchTree:
     """All lines written from one prompt, and the one that the learner is on."""
 
     def __init__(self, stepper: Stepper) -> None:
@@ -79,7 +79,7 @@ class Lines:
         stepper = self._named(number).stepper
         return stepper.world.policy.decode(stepper.prefix_ids)
 
-    def lanes(self) -> list[Lane]:
+    def rows(self) -> list[BranchRow]:
         """Lay the lines out as a tree: what two lines have in common belongs to the one that was first.
 
         Read from the texts as they are now, because a line may have gone back since another one left it. Those
@@ -92,7 +92,7 @@ class Lines:
             left.append(max(((at, -other) for other, at in enumerate(shared)), default=(0, 1)))
         order = _from_above(left)
         return [
-            Lane(
+            BranchRow(
                 self.branches[place].number,
                 order.index(-left[place][1]) if place else None,
                 left[place][0],

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from rllab.core.errors import LabError, nearest
-from rllab.maths.divergence import draw, exponential_noise
+from rllab.maths.divergence import exponential_noise, sample
 from rllab.policy.generation import Decoder
 from rllab.worlds import load_world
 from rllab.worlds.prefixes import horizon_of, open_ended
@@ -129,7 +129,7 @@ class Writer:
         """Choose a token behind the text so far."""
         ids = [int(token) for token in observation if token != NOTHING]
         probs = torch.softmax(Decoder(self._policy, [ids]).logits[0] / self._temperature, dim=-1)
-        return int(draw(probs, exponential_noise(probs.shape, generator=self._chance, like=probs)))
+        return int(sample(probs, exponential_noise(probs.shape, generator=self._chance, like=probs)))
 
     def learn(self, *_: object) -> None:
         """Keep what it is; `Trainer` is where it learns."""

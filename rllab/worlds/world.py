@@ -9,7 +9,7 @@ from typing import Any
 
 from rllab.core.config import Config
 from rllab.core.errors import LabError, nearest
-from rllab.maths.algorithms import named
+from rllab.maths.algorithms import get_algorithm
 from rllab.policy.policy import Policy
 from rllab.reward.reward import Reward
 from rllab.value.critic import ValueFunction
@@ -78,7 +78,7 @@ class World:
 
     def config(self, algorithm: str = "ppo", **changes: Any) -> Config:
         """Return this world's settings for an algorithm; a setting that it does not read is refused."""
-        chosen = named(algorithm)
+        chosen = get_algorithm(algorithm)
         common = {name: value for name, value in self.defaults["all"].items() if name in chosen.fields}
         own = self.defaults.get(algorithm, {})
         settings = {"max_new_tokens": self.max_new_tokens, **common, **chosen.defaults, **own}

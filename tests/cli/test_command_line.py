@@ -16,6 +16,7 @@ from rllab import __main__ as command_line
 from rllab.cli import doctor
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import write_manifest
+from rllab.core.jobs import Job
 
 
 def topics(check: Callable[[], Iterator[doctor.Finding]]) -> dict[str, bool]:
@@ -114,9 +115,9 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Put a recipe of the test's own behind `build`."""
     there = SimpleNamespace(act=lambda **_: None, asked=[])
 
-    def build(name: str, *, progress: Callable[[int, int, str], None], stop: object) -> None:
+    def build(name: str, *, job: Job) -> None:
         there.asked.append(name)
-        there.act(progress=progress)
+        there.act(job=job)
 
     module = ModuleType("rllab.course.recipes")
     module.build = build
@@ -125,9 +126,9 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_build_shows_its_progress(recipe: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    def act(*, progress: Callable[[int, int, str], None]) -> None:
-        progress(1, 4, "counting")
-        progress(4, 4, "done")
+    def act(*, job: Job) -> None:
+        job.report(1, 4, "counting")
+        job.report(4, 4, "done")
 
     recipe.act = act
     assert command_line.main(["build", "micro"]) == 0

@@ -115,10 +115,10 @@ def test_a_bad_settings_file_is_a_sentence(text, sentence, capsys, tmp_path):
 
 def test_settings_are_plain_values_and_none_switches_one_off(tmp_path):
     file = tmp_path / "some.toml"
-    file.write_text('value_clip_eps = "none"\nclip_mode = "course"\nlr = 1e-3\nepochs = 2\nwhiten = false\n')
+    file.write_text('value_clip_eps = "none"\nclip_mode = "one-sided"\nlr = 1e-3\nepochs = 2\nwhiten = false\n')
     assert settings_from(file) == {
         "value_clip_eps": None,
-        "clip_mode": "course",
+        "clip_mode": "one-sided",
         "lr": 1e-3,
         "epochs": 2,
         "whiten": False,

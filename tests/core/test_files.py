@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from rllab.core.errors import LabError
-from rllab.core.files import check_manifest, data_dir, home_dir, rebuilt, sha256, write_atomically, write_manifest
+from rllab.core.files import (
+    check_manifest,
+    data_dir,
+    home_dir,
+    replaced_folder,
+    sha256,
+    write_atomically,
+    write_manifest,
+)
 from rllab.worlds import load_world
 
 KILLS = 20
@@ -162,13 +170,13 @@ def test_a_manifest_lists_every_file(tmp_path: Path) -> None:
 
 def test_a_folder_is_rebuilt_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "models"
-    with rebuilt(target) as fresh:
+    with replaced_folder(target) as fresh:
         (fresh / "one").write_text("first")
     check_manifest(target, rebuild="")
-    with pytest.raises(FileNotFoundError), rebuilt(target) as fresh:
+    with pytest.raises(FileNotFoundError), replaced_folder(target) as fresh:
         (fresh / "one").rename(fresh / "two")
     assert (target / "one").read_text() == "first"
-    with rebuilt(target) as fresh:
+    with replaced_folder(target) as fresh:
         (fresh / "two").write_text("third")
     assert sorted(one.name for one in target.iterdir()) == ["manifest.json", "two"]
     assert [one.name for one in tmp_path.iterdir()] == ["models"]

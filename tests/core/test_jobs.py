@@ -14,14 +14,14 @@ import time
 import pytest
 
 from rllab.core.errors import LabError, Stopped
-from rllab.core.jobs import Job, Jobs, Progress, ProgressFunction, Publisher, Status
+from rllab.core.jobs import BackgroundJob, Job, Jobs, Progress, Publisher, Status
 from tests.patience import SOON
 
 
-def wait_for_stop(stop: threading.Event, progress: ProgressFunction) -> str:
+def wait_for_stop(job: Job) -> str:
     """Work that only ends when it is told to."""
-    progress(0, 0, "waiting")
-    stop.wait(30)
+    job.report(0, 0, "waiting")
+    job.pause(30)
     return "ended"
 
 
@@ -30,9 +30,9 @@ def lab_threads() -> list[str]:
 
 
 def test_result_and_progress_reach_the_job() -> None:
-    def count(stop: threading.Event, progress: ProgressFunction) -> int:
+    def count(job: Job) -> int:
         for i in range(5):
-            progress(i + 1, 5, f"step {i + 1}")
+            job.report(i + 1, 5, f"step {i + 1}")
         return 42
 
     job = Jobs().start("count", count)
@@ -61,12 +61,12 @@ def test_second_start_is_refused_with_the_name_of_the_first() -> None:
     assert first.running
     first.stop()
     assert first.wait(5)
-    assert registry.start("another", lambda stop, progress: 1).wait(5)
+    assert registry.start("another", lambda job: 1).wait(5)
 
 
 def test_a_hundred_clicks_start_one_run() -> None:
     registry = Jobs()
-    started: list[Job] = []
+    started: list[BackgroundJob] = []
     refused: list[LabError] = []
     gate = threading.Barrier(100)
 
@@ -88,7 +88,7 @@ def test_a_hundred_clicks_start_one_run() -> None:
 
 
 def test_errors_are_kept_with_their_traceback_and_free_the_registry() -> None:
-    def fails(stop: threading.Event, progress: ProgressFunction) -> None:
+    def fails(job: Job) -> None:
         raise LabError("lr", float("nan"), "choose a positive number")
 
     registry = Jobs()
@@ -103,14 +103,14 @@ def test_errors_are_kept_with_their_traceback_and_free_the_registry() -> None:
 def test_updates_are_throttled_and_the_final_one_is_sent() -> None:
     seen: list[tuple[float, int, bool]] = []
 
-    def work(stop: threading.Event, progress: ProgressFunction) -> None:
+    def work(job: Job) -> None:
         end = time.monotonic() + 1.0
         done = 0
         while time.monotonic() < end:
             done += 1
-            progress(done, 0, "")
+            job.report(done, 0, "")
             time.sleep(0.0005)
-        progress(-1, 0, "final")
+        job.report(-1, 0, "final")
 
     job = Jobs().start("busy", work, on_change=lambda j: seen.append((time.monotonic(), j.progress.done, j.running)))
     assert job.wait(10)
@@ -122,11 +122,11 @@ def test_updates_are_throttled_and_the_final_one_is_sent() -> None:
 
 
 def test_a_broken_picture_does_not_end_the_work() -> None:
-    def broken(job: Job) -> None:
+    def broken(job: BackgroundJob) -> None:
         raise RuntimeError("cannot draw")
 
-    def work(stop: threading.Event, progress: ProgressFunction) -> str:
-        progress(1, 1, "")
+    def work(job: Job) -> str:
+        job.report(1, 1, "")
         return "done"
 
     job = Jobs().start("work", work, on_change=broken)
@@ -136,8 +136,8 @@ def test_a_broken_picture_does_not_end_the_work() -> None:
 
 
 def test_work_that_gives_up_when_it_is_asked_to_has_stopped_and_not_failed() -> None:
-    def gives_up(stop: threading.Event, progress: ProgressFunction) -> None:
-        assert stop.wait(10)
+    def gives_up(job: Job) -> None:
+        assert job.pause(10)
         raise Stopped
 
     job = Jobs().start("gives up", gives_up)
@@ -158,7 +158,7 @@ def test_release_stops_only_the_job_of_the_same_owner() -> None:
 def test_release_names_the_work_that_does_not_stop() -> None:
     free = threading.Event()
     registry = Jobs()
-    job = registry.start("deaf", lambda stop, progress: free.wait(20), owner="cell")
+    job = registry.start("deaf", lambda job: free.wait(20), owner="cell")
     with pytest.raises(LabError, match="deaf"):
         registry.release("cell", timeout=0.05)
     free.set()
@@ -169,7 +169,7 @@ def test_no_thread_is_left() -> None:
     before = lab_threads()
     registry = Jobs()
     for _ in range(10):
-        job = registry.start("short", lambda stop, progress: progress(1, 1, ""), on_change=lambda job: None)
+        job = registry.start("short", lambda job: job.report(1, 1, ""), on_change=lambda job: None)
         assert job.wait(5)
         assert job.settle()
     assert lab_threads() == before
@@ -191,7 +191,7 @@ SCRIPT = """
 import time
 from rllab.core.jobs import jobs
 
-job = jobs.start("work", lambda stop, progress: stop.wait(30))
+job = jobs.start("work", lambda job: job.pause(30))
 try:
     print("working", flush=True)
     while True:
@@ -215,7 +215,7 @@ def test_interrupt_stops_the_job_and_still_interrupts_the_program() -> None:
 def test_leaving_the_interpreter_stops_the_job() -> None:
     script = """
     from rllab.core.jobs import jobs
-    jobs.start("work", lambda stop, progress: (stop.wait(30), print("stopped", flush=True)))
+    jobs.start("work", lambda job: (job.pause(30), print("stopped", flush=True)))
     """
     started = time.monotonic()
     done = subprocess.run(

@@ -16,7 +16,7 @@ pytest.importorskip("ipykernel")
 
 START = """
 from rllab.core.jobs import jobs
-job = jobs.start("count", lambda stop, progress: stop.wait(60))
+job = jobs.start("count", lambda job: job.pause(60))
 """
 
 

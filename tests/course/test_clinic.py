@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks import proof_clinic
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.clinic import CHECKS, RUNS, Case, catalogue, draw_case, fault
-from rllab.course.clinic.surgery import SURGERY
+from rllab.course.clinic.fault_stages import SURGERY
 from rllab.trainer.stages import Stages
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import World, load_world
@@ -92,7 +93,7 @@ def test_mean_of_means_shows_when_the_micro_batches_are_cut_elsewhere(name: str,
 def test_each_check_shows_its_fault_and_nothing_in_a_healthy_run(name: str, run: str, check: str) -> None:
     do = next(one.do for one in CHECKS if one.name == check)
     before = case_of(name, run).trainer.index
-    sick, well = do(case_of(name, run), threading.Event()), do(case_of("healthy", run), threading.Event())
+    sick, well = do(case_of(name, run), NO_JOB), do(case_of("healthy", run), NO_JOB)
     assert not sick.agrees, sick.words
     assert well.agrees, well.words
     assert sick.words != well.words
@@ -119,7 +120,7 @@ def test_a_stopped_case_goes_on_with_its_twin() -> None:
             stop.set()
 
     with pytest.raises(Stopped):
-        case.run(3, stop=stop, progress=at_twin)
+        case.run(3, job=Job(stop, at_twin))
     case.run(2)
     assert len(case.history) == len(case.healthy) == 3
 

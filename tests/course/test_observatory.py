@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rllab import LabError, Trainer, World, generate, load_world
+from rllab.core.jobs import Job
 from rllab.course.observatory import (
     BEST_OF_N,
     DPO,
@@ -129,7 +130,7 @@ def test_a_stopped_watch_keeps_what_was_measured(micro: World) -> None:
         if done == 2:
             stop.set()
 
-    curve = watch(Trainer(micro, "ppo"), method=PPO, updates=50, every=1, samples=8, stop=stop, progress=after_two)
+    curve = watch(Trainer(micro, "ppo"), method=PPO, updates=50, every=1, samples=8, job=Job(stop, after_two))
     assert [one.step for one in curve.points] == [0, 1, 2]
 
 

@@ -52,7 +52,7 @@ COVERED = {
         {"02": "entropy_by_temperature("}, (f"{PHRASES}the_policy_is_the_distribution_that_actions_are_drawn_from",)
     ),
     "reward model evaluates the sequence": Row(
-        {"03": 'timing in ("eos", "segment", "prefix")'}, (f"{PHRASES}the_reward_model_evaluates_the_sequence",)
+        {"03": 'timing in ("end", "sentence", "token")'}, (f"{PHRASES}the_reward_model_evaluates_the_sequence",)
     ),
     "reward scores used to compute the value functions V and Q": Row(
         {"04": "ExactTreePanel(world"}, (f"{PHRASES}scores_are_used_to_compute_v_and_q",)
@@ -83,7 +83,7 @@ COVERED = {
     ),
     "analyzing a learning system": Row({"01": "01.not-rl"}, PAGES_EXERCISES),
     "exploration/exploitation": Row(
-        {"08": "live(x12"},
+        {"08": "live(entropy_bonus"},
         (
             "tests/course/experiments/test_x12.py::test_the_best_answer_is_found_with_some_bonus_and_neither_with_none_nor_with_much",
         ),
@@ -93,11 +93,11 @@ COVERED = {
         ("tests/course/tabular/test_planning.py::test_importance_weights_average_one_and_carry_the_value_over",),
     ),
     "actor-critic": Row(
-        {"07": "live(x14"},
+        {"07": "live(ppo_clip"},
         ("tests/course/experiments/test_x14.py::test_the_clip_bounds_the_step_and_the_form_of_the_course_does_not",),
     ),
     "Q-learning": Row(
-        {"09": "live(x16"},
+        {"09": "live(cliff"},
         ("tests/course/experiments/test_x16.py::test_q_learning_falls_while_it_learns_and_walks_the_shorter_way",),
     ),
     "double Q-learning": Row(
@@ -206,7 +206,7 @@ def test_the_policy_is_the_distribution_that_actions_are_drawn_from(world: World
 def test_the_reward_model_evaluates_the_sequence(world: World) -> None:
     """Notebook 03: every timing pays the same in all; at the end alone means nothing before it."""
     rows = generate(world.policy, list(world.prompts) * 4, max_new_tokens=world.max_new_tokens, seed=4)
-    late, early = (world.reward.score(rows, timing=timing) for timing in ("eos", "prefix"))
+    late, early = (world.reward.score(rows, timing=timing) for timing in ("end", "token"))
     assert torch.allclose(late.total, early.total)
     assert torch.allclose(late.per_token.sum(1), early.per_token.sum(1))
     last = rows.lengths - 1

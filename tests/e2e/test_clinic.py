@@ -52,7 +52,7 @@ def test_every_token_of_a_response_is_on_the_page(notebook: Notebook, panel: Loc
     rows = panel.locator("[data-key=token-table] tbody tr")
     tokens = notebook.value("clinic.case.tokens[2]['tokens']")
     expect(rows).to_have_count(len(tokens))
-    for at, weight in enumerate(notebook.value("clinic.case.tokens[2]['weights']")):
+    for at, weight in enumerate(notebook.value("clinic.case.tokens[2]['policy_weights']")):
         shown = rows.nth(at).locator("td").nth(8).text_content()
         assert float(str(shown).replace("\u2212", "-")) == pytest.approx(weight, abs=0.006)
 

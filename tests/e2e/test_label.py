@@ -86,7 +86,7 @@ def test_keys_label_and_jupyterlab_takes_none_of_them(notebook: Notebook, label:
     notebook.page.keyboard.press("u")
     expect(label.locator('[data-key="where"]')).to_contain_text("4 labels")
     assert without_time(load_pairs(lab.folder / "labels.jsonl")) == said
-    assert notebook.value("len(labels.sitting.store.ties)") == 0
+    assert notebook.value("len(labels.session.store.ties)") == 0
     cells = notebook.page.locator(".jp-Notebook-cell")
     expect(cells.first).to_contain_text("load_world")
     assert notebook.page.locator(".jp-MarkdownCell").count() == 0  # 1 and 2 would make headings of a cell
@@ -98,11 +98,11 @@ def test_a_refit_is_drawn_and_carried_to_training(notebook: Notebook, label: Loc
     expect(label.locator(".reading")).to_contain_text("kept aside", timeout=60_000)
     expect(label.locator(".main-svg").first).to_be_visible(timeout=30_000)
     assert label.locator(".reading b").text_content() == notebook.value(
-        "(lambda f: f'{f.ranked_alike:g} of {f.pairs}')(labels.sitting.reports[-1].held_out)"
+        "(lambda f: f'{f.ranked_alike:g} of {f.pairs}')(labels.session.reports[-1].held_out)"
     )
     label.get_by_role("button", name="Carry this reward to training").click()
     expect(label.locator(".reading")).to_contain_text("in training now")
-    assert notebook.value("training.trainer.world.reward is labels.sitting.reward") is True
+    assert notebook.value("training.trainer.world.reward is labels.session.reward") is True
     training = notebook.panel("Training")
     training.get_by_role("button", name="Start", exact=True).click()
     expect(training.locator(".head")).to_contain_text("update 2 of 2", timeout=60_000)

@@ -66,7 +66,7 @@ def test_a_copy_beside_lies_dotted_under_the_run(notebook: Notebook, training: L
     expect(training.locator(".head")).to_contain_text("update 5 of 5", timeout=LONG)
     expect(training.locator('[data-key="kept-a-words"]')).to_contain_text("changed on the way", timeout=LONG)
     assert lines(training) == ["A: reward model", "A: gold", "reward model", "gold"]
-    kept = notebook.value("[record.metrics['objective/scores'] for record in training.shelf.run('A').history]")
+    kept = notebook.value("[record.metrics['objective/scores'] for record in training.kept_runs.run('A').history]")
     drawn = training.evaluate("(panel) => panel.querySelector('[data-key=score] .js-plotly-plot').data[0].y")
     assert drawn == pytest.approx(kept)
 

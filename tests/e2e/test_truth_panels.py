@@ -106,9 +106,10 @@ def test_a_response_is_written_and_its_values_are_the_kernel_s(notebook: Noteboo
 def test_a_fan_ends_where_its_returns_are_counted(notebook: Notebook, value: Locator) -> None:
     chips(value).first.click()
     value.get_by_role("button", name="Continue from here").click()
-    wait_until(notebook, "value", "value.sampled.fan")
+    wait_until(notebook, "value", "value.sampled.continuations")
     expect(value.locator("[data-key=right-title]")).to_have_text("32 continuations of state 0")
-    mean, error = notebook.value("(value.sampled.fan.estimate.mean, value.sampled.fan.estimate.standard_error)")
+    found = "value.sampled.continuations.estimate"
+    mean, error = notebook.value(f"({found}.mean, {found}.standard_error)")
     expect(value.locator(".reading b")).to_have_text(f"{written(mean)} \u00b1 {error:.2f}")
     rays = lines(value, "rays")
     assert sum(notebook.value("list(value.component('rays')['figure']['data'][-1]['x'])")) == 32

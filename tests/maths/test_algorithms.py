@@ -8,7 +8,7 @@ import torch
 from rllab.core.config import Config
 from rllab.core.errors import LabError
 from rllab.core.records import Rollout
-from rllab.maths.algorithms import ALGORITHMS, named
+from rllab.maths.algorithms import ALGORITHMS, get_algorithm
 from rllab.policy.generation import sequences_from_ids
 from rllab.trainer.stages import STAGES, Stages
 from rllab.trainer.trainer import Trainer
@@ -34,7 +34,7 @@ def rewards_of(rollout):
 
 
 def advantages(name, rollout, **changes):
-    return named(name).advantages(rollout, rewards_of(rollout), Config(**changes))
+    return get_algorithm(name).advantages(rollout, rewards_of(rollout), Config(**changes))
 
 
 def test_reinforce_takes_the_reward_to_come(rollout):
@@ -77,7 +77,7 @@ def test_rows_in_another_order_have_the_same_advantages(name, rollout):
     moved = {key: value[order] for key, value in fields.items() if isinstance(value, torch.Tensor)}
     moved |= {key: tuple(fields[key][row] for row in order) for key in ("prompts", "responses")}
     shuffled = Rollout(**(fields | moved))
-    found = named(name).advantages(shuffled, rewards_of(rollout)[order], Config())
+    found = get_algorithm(name).advantages(shuffled, rewards_of(rollout)[order], Config())
     expected = advantages(name, rollout)
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other[order], atol=1e-12)
@@ -96,16 +96,16 @@ LIVELY = {  # settings under which all others can be seen at work
     "critic_lr": 0.05,
     "value_clip_eps": None,
 }
-PREFIX, LEVEL = {"timing": "prefix"}, {"prefix_pay": "level"}
+PREFIX, LEVEL = {"timing": "token"}, {"prefix_pay": "level"}
 OTHER = {  # setting -> what it becomes, and what has to be set besides for it to matter
-    "timing": ({"timing": "prefix"}, LEVEL),  # increments have one sum, so a group's totals see no timing
+    "timing": ({"timing": "token"}, LEVEL),  # increments have one sum, so a group's totals see no timing
     "prefix_pay": ({"prefix_pay": "level"}, PREFIX),
-    "kl_place": ({"kl_place": "loss"}, {"kl_place": "reward"}),
+    "kl_in": ({"kl_in": "loss"}, {"kl_in": "reward"}),
     "kl_estimator": ({"kl_estimator": "k2"}, {"kl_estimator": "k1"}),
     "kl_coef": ({"kl_coef": 3.0}, {}),
     "kl_target": ({"kl_target": 0.1}, {"kl_horizon": 6}),
     "kl_horizon": ({"kl_horizon": 12}, {"kl_horizon": 6, "kl_target": 0.1}),
-    "clip_mode": ({"clip_mode": "course"}, {}),
+    "clip_mode": ({"clip_mode": "one-sided"}, {}),
     "clip_eps": ({"clip_eps": 0.01}, {}),
     "clip_eps_high": ({"clip_eps_high": 0.01}, {}),
     "value_clip_eps": ({"value_clip_eps": 0.001}, {}),
@@ -192,11 +192,11 @@ def test_every_other_setting_is_refused_in_a_sentence(name, setting, world):
 
 @pytest.mark.parametrize("name", ["rloo", "grpo"])
 def test_when_increments_are_paid_is_nothing_that_a_sum_can_see(name, world):
-    with pytest.raises(LabError, match=r"^timing is 'prefix'.*same under every timing; leave it at eos, or .*level"):
-        world.config(name, timing="prefix")
-    with pytest.raises(LabError, match=r"^timing is 'segment'"):
-        Trainer(world, name).configure(timing="segment")
-    assert world.config(name, timing="prefix", prefix_pay="level").timing == "prefix"
+    with pytest.raises(LabError, match=r"^timing is 'token'.*same under every timing; leave it at end, or .*level"):
+        world.config(name, timing="token")
+    with pytest.raises(LabError, match=r"^timing is 'sentence'"):
+        Trainer(world, name).configure(timing="sentence")
+    assert world.config(name, timing="token", prefix_pay="level").timing == "token"
     assert not any(ALGORITHMS[other].per_response for other in ("reinforce", "a2c", "ppo"))
 
 
@@ -231,7 +231,7 @@ def test_reinforce_on_the_table_sees_no_level_of_the_reward(tabular):
         config = tabular.config("reinforce", **({} if whiten else {"whiten": False}))
         trainer = Trainer(tabular, "reinforce", config, stages=Stages(score=lifted))
         loop = trainer.phases()
-        found = next(phase.record.weights for phase in loop if phase.name == "targets")
+        found = next(phase.record.policy_weights for phase in loop if phase.name == "targets")
         loop.close()
         return found
 

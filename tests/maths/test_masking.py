@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 
 from rllab.core.errors import LabError
-from rllab.maths.masking import fill, last_index, masked_mean, masked_sum, masked_var, until_end
+from rllab.maths.masking import apply_mask, last_index, masked_mean, masked_sum, masked_var, until_end
 from tests.maths.batches import POISONS, batches, normal, poisoned, ragged
 
 
@@ -25,7 +25,7 @@ def test_mask_of_no_rows_has_no_rows():
 
 def test_fill_refuses_to_broadcast_rows_over_columns():
     with pytest.raises(LabError, match=r"shape of scores is \(3,\): .*\(3, 3\)"):
-        fill(torch.ones(3), torch.ones(3, 3), name="scores")
+        apply_mask(torch.ones(3), torch.ones(3, 3), name="scores")
 
 
 @pytest.mark.parametrize("poison", POISONS)

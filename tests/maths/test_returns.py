@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rllab.core.errors import LabError
 from rllab.maths.masking import last_index
-from rllab.maths.returns import charge_kl, discounted_returns, gae, td_errors, token_rewards
+from rllab.maths.returns import apply_kl_penalty, discounted_returns, gae, td_errors, token_rewards
 from tests.maths.batches import POISONS, batches, normal, poisoned, ragged
 
 fractions = st.sampled_from([0.0, 0.5, 0.9, 1.0])
@@ -150,7 +150,7 @@ def test_kl_is_charged_on_every_action_and_rows_add_up(batch):
     rewards = token_rewards(per_token, logprobs, ref_logprobs, mask, kl_coef=0.3)
     assert near(rewards[mask], (per_token - 0.3 * (logprobs - ref_logprobs))[mask])
     assert (rewards[~mask] == 0.0).all()
-    assert torch.equal(charge_kl(per_token, logprobs - ref_logprobs, mask, kl_coef=0.3), rewards)
+    assert torch.equal(apply_kl_penalty(per_token, logprobs - ref_logprobs, mask, kl_coef=0.3), rewards)
     totals = token_rewards(per_token[:, 0], logprobs, ref_logprobs, mask, kl_coef=0.3).sum(-1)
     kl = torch.where(mask, logprobs - ref_logprobs, 0.0).sum(-1)
     assert near(totals, torch.where(mask.any(-1), per_token[:, 0], 0.0) - 0.3 * kl)

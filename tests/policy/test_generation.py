@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rllab.core.errors import Stopped
+from rllab.core.jobs import Job
 from rllab.core.records import take_rows
-from rllab.maths.divergence import draw, exponential_noise, filtered
-from rllab.policy.generation import Decoder, generate, pad_left, sequences_from_ids, write
+from rllab.maths.divergence import exponential_noise, filtered, sample
+from rllab.policy.generation import Decoder, generate, pad_left, sample_tokens, sequences_from_ids
 from rllab.policy.policy import Policy
 from rllab.value.evaluation import evaluate
 from rllab.worlds.stepper import Stepper
@@ -98,7 +99,7 @@ def test_the_stepper_writes_what_the_batch_call_writes_with_the_same_seed():
 def test_the_draw_is_torch_multinomial():
     probs = torch.softmax(torch.randn(40, 9, generator=torch.Generator().manual_seed(0)), dim=-1)
     for seed in range(20):
-        ours = draw(probs, exponential_noise(probs.shape, generator=torch.Generator().manual_seed(seed), like=probs))
+        ours = sample(probs, exponential_noise(probs.shape, generator=torch.Generator().manual_seed(seed), like=probs))
         reference = torch.multinomial(probs, 1, generator=torch.Generator().manual_seed(seed))[:, 0]
         assert torch.equal(ours, reference)
 
@@ -141,11 +142,13 @@ def test_no_column_is_read_after_every_row_has_ended():
 
 def test_progress_counts_tokens_and_stop_ends_the_writing():
     policy, calls = fake_policy("a", "b", "c"), []
-    generate(policy, ["a"], max_new_tokens=4, samples_per_prompt=16, seed=0, progress=lambda *call: calls.append(call))
+    generate(
+        policy, ["a"], max_new_tokens=4, samples_per_prompt=16, seed=0, job=Job(report=lambda *call: calls.append(call))
+    )
     assert calls == [(done, 4, "tokens") for done in range(1, 5)]
     stop = threading.Event()
-    columns = write(
-        Decoder(policy, [[0]] * 16), max_new_tokens=50, temperature=1.0, generator=torch.Generator(), stop=stop
+    columns = sample_tokens(
+        Decoder(policy, [[0]] * 16), max_new_tokens=50, temperature=1.0, generator=torch.Generator(), job=Job(stop)
     )
     next(columns)
     stop.set()
@@ -271,8 +274,8 @@ def test_segments_count_sentences_and_a_full_stop_belongs_to_its_sentence():
     policy = fake_policy("a", "b", ".", "!")
     end = policy.eos_id
     made = sequences_from_ids(policy, ["a", "b"], [[0, 2, 1, 0, 3, end], [2, 2, 0, end]])
-    assert made.segment[0].tolist() == [0, 0, 1, 1, 1, 2]
-    assert made.segment[1, :4].tolist() == [0, 1, 2, 2]
+    assert made.sentence[0].tolist() == [0, 0, 1, 1, 1, 2]
+    assert made.sentence[1, :4].tolist() == [0, 1, 2, 2]
 
 
 def test_forced_tokens_are_marked_and_padding_never_is():
@@ -304,7 +307,7 @@ def test_take_rows_cuts_every_field_alike():
     rollout = evaluate(policy, written(policy))
     part = take_rows(rollout, slice(3, 7))
     assert len(part) == 4
-    for name in ("tokens", "response_mask", "segment", "ended", "group", "logprobs", "bootstrap"):
+    for name in ("tokens", "response_mask", "sentence", "ended", "group", "logprobs", "bootstrap"):
         assert torch.equal(getattr(part, name), getattr(rollout, name)[3:7]), name
     assert part.prompts == rollout.prompts[3:7]
     assert (part.prompt_width, part.temperature) == (rollout.prompt_width, rollout.temperature)

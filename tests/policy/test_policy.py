@@ -120,7 +120,7 @@ def test_a_policy_reads_as_much_as_its_model(tabular, micro):
 
 def test_segments_of_an_empty_batch_of_columns():
     policy = fake_policy("a", ".")
-    assert policy.segments(torch.zeros(3, 0, dtype=torch.long)).shape == (3, 0)
+    assert policy.sentences(torch.zeros(3, 0, dtype=torch.long)).shape == (3, 0)
 
 
 def test_a_full_stop_needs_no_space_before_it():

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.policy.generation import generate, sequences_from_ids
 from rllab.preferences.dpo import dpo, supervised, token_logprobs
 from rllab.preferences.pairs import Pair, PairBatch, tokenize_pairs
@@ -126,11 +127,11 @@ def test_the_implicit_reward_of_the_tokens_adds_up_to_that_of_the_pair(world, pa
     assert isinstance(reward, ImplicitReward)
     with torch.no_grad():
         numbers = dpo(run.world, run.config)(batch)
-    for timing in ("eos", "segment", "prefix"):
+    for timing in ("end", "sentence", "token"):
         scores = reward.score(batch.chosen, timing=timing)
         assert torch.allclose(scores.total, numbers["rewards/chosen"], atol=1e-12)
         assert torch.allclose(scores.per_token.sum(dim=1), scores.total, atol=1e-12)
-    paid = reward.score(batch.chosen, timing="prefix").per_token
+    paid = reward.score(batch.chosen, timing="token").per_token
     ours, theirs = (token_logprobs(one, batch.chosen, 1.0) for one in (run.world.policy, world.reference))
     assert torch.allclose(paid, torch.where(batch.chosen.response_mask, 0.5 * (ours - theirs), 0.0), atol=1e-12)
 
@@ -164,7 +165,7 @@ def test_a_stopped_update_changes_nothing(world, pairs):
     run.update()
     before = state_of(run.world.policy.model)
     stop.set()
-    run.run(3, stop=stop)
+    run.run(3, job=Job(stop))
     assert len(run.history) == 1
     assert same_weights(before, state_of(run.world.policy.model))
 

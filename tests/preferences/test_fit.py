@@ -109,7 +109,7 @@ class Scaled:
     def __init__(self, reward, factor):
         self.reward, self.factor = reward, factor
 
-    def score(self, sequences, *, timing="eos"):
+    def score(self, sequences, *, timing="end"):
         scores = self.reward.score(sequences, timing=timing)
         return type(scores)(scores.total * self.factor, {}, scores.per_token * self.factor)
 
@@ -166,7 +166,7 @@ def test_the_scores_of_a_fit_do_not_depend_on_batch_or_padding(trainable):
     together = reward.score(with_pads(rows, seed=0, vocabulary=world.policy.vocabulary))
     for row in range(len(rows)):
         assert abs(float(together.total[row] - reward.score(unpadded(world.policy, rows, [row])).total[0])) <= 1e-5
-    for timing in ("prefix", "segment", "eos"):
+    for timing in ("token", "sentence", "end"):
         scores = reward.score(rows, timing=timing)
         assert torch.allclose(scores.per_token.sum(dim=1), scores.total, atol=1e-9)
     gap = margins(world, reward, clear_pairs())

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.maths.losses import bradley_terry_loss
 from rllab.policy.generation import generate
 from rllab.policy.networks import state_scalars
@@ -119,7 +120,7 @@ def test_stop_ends_the_fit_and_an_update_that_is_stopped_changes_nothing(world, 
     fit.update()
     before = state_of(fit.reward.model)
     stop.set()
-    fit.run(5, stop=stop)
+    fit.run(5, job=Job(stop))
     assert len(fit.history) == 1
     assert same_weights(before, state_of(fit.reward.model))
 

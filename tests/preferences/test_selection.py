@@ -7,6 +7,7 @@ import torch
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import data_dir
+from rllab.core.jobs import Job
 from rllab.preferences.pairs import Pair, load_pairs
 from rllab.preferences.selection import PER_PROMPT, best_of_n, label_pairs, most_informative, propose
 from rllab.reward.reward import RewardModel
@@ -85,9 +86,9 @@ def test_stop_ends_the_search_at_once(micro):
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        propose(micro, 3, stop=stop)
+        propose(micro, 3, job=Job(stop))
     with pytest.raises(Stopped):
-        best_of_n(micro, micro.prompts, 3, stop=stop)
+        best_of_n(micro, micro.prompts, 3, job=Job(stop))
 
 
 def information(differences, margins, rows, *, ridge=1.0):

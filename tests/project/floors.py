@@ -33,8 +33,8 @@ def may_import(who: str, whom: str) -> bool:
     return who == whom or HEIGHT[whom] < HEIGHT[who]
 
 
-# Inside the largest room: the engine knows no learning, the pieces no panel, and no panel another.
-PANEL_FLOORS = ("engine", "pieces")
+# Inside the largest room: the engine knows no learning, `shared` no panel, and no panel another.
+PANEL_FLOORS = ("engine", "shared")
 
 
 def may_import_beside(who: str, whom: str) -> bool:

@@ -1,4 +1,4 @@
-"""pyproject.toml, constraints.txt, environment.yml and the door speak of the same environment."""
+"""pyproject.toml, constraints.txt, environment.yml and lab.py describe the same environment."""
 
 import importlib.metadata
 import itertools
@@ -72,16 +72,16 @@ def test_environment_yml_installs_what_pyproject_asks_for(root: Path, project: d
     python, pip, block = asked["dependencies"]
     assert python.removeprefix("python=") in SpecifierSet(project["requires-python"])
     assert pip == "pip"
-    assert block == {"pip": ["-c constraints.txt", "-e .[llm]"]}
-    assert "llm" in project["optional-dependencies"]
+    assert block == {"pip": [f"--extra-index-url {lab.CPU_INDEX}", "-c constraints.txt", "-e .[lab,llm]"]}
+    assert {"lab", "llm"} <= set(project["optional-dependencies"])
 
 
-def test_the_door_reads_the_same_requirements(asked: list[Requirement], project: dict) -> None:
+def test_lab_py_reads_the_same_requirements(asked: list[Requirement], project: dict) -> None:
     read = lab.requirements(*project["optional-dependencies"])
     assert [Requirement(line) for line in read] == asked
 
 
-def test_the_door_understands_every_bound(asked: list[Requirement]) -> None:
+def test_lab_py_understands_every_bound(asked: list[Requirement]) -> None:
     signs = {bound.operator for requirement in asked for bound in requirement.specifier}
     assert signs <= {">=", "<"}
     assert not [requirement for requirement in asked if requirement.marker or requirement.extras]
@@ -89,7 +89,7 @@ def test_the_door_understands_every_bound(asked: list[Requirement]) -> None:
 
 @pytest.mark.parametrize("bounds", [">=2.10", ">=5.3,<6", ">=4.6.2, <5", ""])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_door_judges_versions_as_pip_does(bounds: str, version: str) -> None:
+def test_lab_py_judges_versions_as_pip_does(bounds: str, version: str) -> None:
     assert lab.within(version, bounds) == (version in SpecifierSet(bounds.replace(" ", "")))
 
 
@@ -97,7 +97,7 @@ def test_a_local_suffix_does_not_matter() -> None:
     assert lab.within("2.13.0+cpu", ">=2.13,<2.14")
 
 
-def test_the_door_misses_what_is_absent_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lab_py_misses_what_is_absent_or_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["pytest>=1", "pytest>=999", "no-such-package-here>=1"]
     monkeypatch.setattr(lab, "requirements", lambda *_: lines)
     assert lab.missing() == lines[1:]

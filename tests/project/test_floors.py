@@ -88,9 +88,9 @@ def test_panels_know_the_engine_but_not_each_other(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("widgets/engine/marks.py", "from rllab.widgets.pieces.line import Line"),
-        ("widgets/pieces/line.py", "from rllab.widgets.maze import MazePanel"),
-        ("widgets/value/panel.py", "from rllab.widgets.stepper.captions import Look"),
+        ("widgets/engine/charts.py", "from rllab.widgets.shared.line import Line"),
+        ("widgets/shared/line.py", "from rllab.widgets.maze import MazePanel"),
+        ("widgets/value/panel.py", "from rllab.widgets.stepper.captions import StepperView"),
         ("widgets/maze.py", "import anywidget"),
     ],
 )

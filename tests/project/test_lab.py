@@ -1,4 +1,4 @@
-"""The door: it uses what is there, installs what is not, serves the tour and closes cleanly."""
+"""lab.py uses what is installed, installs what is not, serves the tour and closes cleanly."""
 
 import argparse
 import json
@@ -22,12 +22,13 @@ def options() -> argparse.Namespace:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, list[str]]]:
-    """Put .venv into a folder of the test's own, and note what pip would install where."""
+    """Put .venv into a folder of the test, and record what pip would install where; torch needs no choice."""
     calls: list[tuple[str, list[str]]] = []
     monkeypatch.delenv("JUPYTERHUB_SERVICE_PREFIX", raising=False)
     monkeypatch.setattr(lab, "VENV", tmp_path)
     monkeypatch.setattr(lab, "STAMP", tmp_path / "stamp.json")
     monkeypatch.setattr(lab, "pip_install", lambda python, arguments, **_: calls.append((str(python), arguments)))
+    monkeypatch.setattr(lab, "brings_cuda", lambda *_, **__: False)
     return calls
 
 
@@ -52,7 +53,7 @@ def test_an_equipped_python_is_used_as_it_is(asked: list, options: argparse.Name
 def test_an_equipped_python_gets_only_what_an_extra_lacks(
     asked: list, options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab, "missing", lambda *extras: ["gguf>=99"] if extras else [])
+    monkeypatch.setattr(lab, "missing", lambda *extras: ["gguf>=99"] if "llm" in extras else [])
     assert lab.ready_python(options, "llm") == sys.executable
     assert asked == [(sys.executable, ["gguf>=99"])]
 
@@ -60,14 +61,14 @@ def test_an_equipped_python_gets_only_what_an_extra_lacks(
 def test_a_bare_python_fills_the_venv_once(bare: list, options: argparse.Namespace) -> None:
     for _ in range(2):
         assert lab.ready_python(options) == str(lab.venv_python())
-    assert bare == [(str(lab.venv_python()), ["-e", f"{lab.ROOT}[llm]"])]
+    assert bare == [(str(lab.venv_python()), ["-e", f"{lab.ROOT}[lab,llm]"])]
 
 
 def test_new_extras_are_added_and_kept(bare: list, options: argparse.Namespace) -> None:
     lab.ready_python(options)
     lab.ready_python(options, "test")
     lab.ready_python(options, "llm")
-    assert [arguments[-1] for _, arguments in bare] == [f"{lab.ROOT}[llm]", f"{lab.ROOT}[llm,test]"]
+    assert [arguments[-1] for _, arguments in bare] == [f"{lab.ROOT}[lab,llm]", f"{lab.ROOT}[lab,llm,test]"]
 
 
 def test_changed_requirements_are_installed_again(
@@ -93,19 +94,13 @@ def test_an_install_that_failed_is_tried_again(
     assert len(bare) == 1
 
 
-def test_torch_can_come_from_an_index_of_its_own(bare: list) -> None:
-    lab.ready_python(lab.parse(["setup", "--torch-index", "https://example.org/cpu"]))
-    assert bare[0][1] == ["--index-url", "https://example.org/cpu", "torch"]
-    assert "--index-url" not in bare[1][1]
-
-
 def test_a_wheelhouse_replaces_the_network(bare: list, tmp_path: Path) -> None:
     (tmp_path / "x-1-py3-none-any.whl").touch()
     lab.ready_python(lab.parse(["--wheelhouse", str(tmp_path)]))
     assert bare[0][1][:3] == ["--no-index", "--find-links", str(tmp_path)]
 
 
-def test_an_empty_wheelhouse_is_told(bare: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_wheelhouse_is_reported(bare: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.main(["setup", "--wheelhouse", str(tmp_path / "nowhere")]) == 1
     told = capsys.readouterr().err
     assert "holds no wheels" in told
@@ -129,7 +124,7 @@ def test_pip_trouble_is_one_sentence_with_its_reason(tmp_path: Path) -> None:
     assert "no-such-package-here" in log.read_text("utf-8")
 
 
-def test_the_reason_of_a_build_is_told_as_well(tmp_path: Path) -> None:
+def test_the_reason_of_a_failed_build_is_reported_as_well(tmp_path: Path) -> None:
     """Without a network it is not the package that fails first, but what pip would build it with."""
     (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["no-such-builder-here"]\n')
     with pytest.raises(lab.TroubleError, match=r"\(No matching distribution found for no-such-builder-here\)"):
@@ -191,7 +186,7 @@ def test_screens(system: str, variables: dict, *, seen: bool, monkeypatch: pytes
     assert lab.has_screen() == seen
 
 
-def test_a_server_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "SETTINGS", tmp_path / "settings")
     monkeypatch.setattr(lab, "SERVER_LOG", tmp_path / "server.log")
     (tmp_path / "python").write_text("#!/bin/sh\necho no jupyterlab >&2\nexit 1\n", "utf-8")
@@ -202,12 +197,12 @@ def test_a_server_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without asking it")
-def test_the_door_serves_the_tour_quietly_and_closes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tour_is_served_quietly_and_closes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "no screen here")
     command = [sys.executable, "lab.py"]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as door:
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
-            lines = iter(door.stdout.readline, "")
+            lines = iter(running.stdout.readline, "")
             address = next(found.group() for line in lines if (found := re.search(r"http://\S+", line)))
             parts = re.fullmatch(r"(http://[\d.:]+)/lab/tree/notebooks/00_tour\.ipynb\?token=(\w+)", address)
             base, token = parts.groups()
@@ -215,11 +210,11 @@ def test_the_door_serves_the_tour_quietly_and_closes(root: Path, monkeypatch: py
             with urllib.request.urlopen(f"{base}/lab/api/settings/{name}?token={token}") as answer:
                 news = json.load(answer)["schema"]["properties"]["fetchNews"]["default"]
         finally:
-            door.send_signal(signal.SIGTERM)
-        closing, errors = door.communicate()
+            running.send_signal(signal.SIGTERM)
+        closing, errors = running.communicate()
     assert news == "false"
     assert closing.split() == ["Closed."]
     assert errors == ""
-    assert door.returncode == 0
+    assert running.returncode == 0
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{base}/api", timeout=2)

@@ -8,11 +8,11 @@ import torch
 
 from rllab.core.errors import LabError
 from rllab.policy.generation import sequences_from_ids
-from rllab.reward.reward import RewardModel, pay, payment_places
+from rllab.reward.reward import RewardModel, per_token_scores, reward_positions
 from tests.fakes import fake_policy
 from tests.small import gpt2_policy, gpt2_scalar, random_rows, row_ids, text_reward, unpadded, with_pads, written
 
-TIMINGS = ("prefix", "segment", "eos")
+TIMINGS = ("token", "sentence", "end")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_at_the_end_nothing_is_paid_before_the_last_token(policy):
     reward = text_reward(policy, lambda prompt, response, *, ended: {"one": 1.0}, one=2.5)
     ids = [[0] * (length - 1) + [policy.eos_id] for length in range(1, 7)] + [[0] * 6]
     rows = sequences_from_ids(policy, ["a"] * 7, ids)
-    scores = reward.score(rows, timing="eos")
+    scores = reward.score(rows, timing="end")
     for row, length in enumerate(rows.lengths.tolist()):
         assert scores.per_token[row].nonzero().tolist() == [[length - 1]]
         assert scores.per_token[row, length - 1] == 2.5
@@ -50,7 +50,7 @@ def test_segments_are_paid_at_the_end_of_each_sentence_and_at_the_end():
     policy = fake_policy("a", ".")
     end = policy.eos_id
     rows = sequences_from_ids(policy, ["a"] * 3, [[0, 1, 0, 0, 1, end], [0, 0], [1, 1, 0]])
-    places = payment_places(rows, timing="segment")
+    places = reward_positions(rows, timing="sentence")
     assert places.int().tolist() == [[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
 
 
@@ -58,13 +58,15 @@ def test_level_pays_the_whole_score_again_at_each_place():
     policy = fake_policy("a", ".")
     rows = sequences_from_ids(policy, ["a"] * 2, [[0, 1, 0, 1], [0, 0]])
     prefix_scores = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 0.0]])
-    made = {timing: pay(prefix_scores, rows, timing=timing, prefix_pay="level").tolist() for timing in TIMINGS}
-    assert made == {
-        "prefix": [[1, 2, 3, 4], [5, 6, 0, 0]],
-        "segment": [[0, 2, 0, 4], [0, 6, 0, 0]],
-        "eos": [[0, 0, 0, 4], [0, 6, 0, 0]],
+    made = {
+        timing: per_token_scores(prefix_scores, rows, timing=timing, prefix_pay="level").tolist() for timing in TIMINGS
     }
-    increments = pay(prefix_scores, rows, timing="segment")
+    assert made == {
+        "token": [[1, 2, 3, 4], [5, 6, 0, 0]],
+        "sentence": [[0, 2, 0, 4], [0, 6, 0, 0]],
+        "end": [[0, 0, 0, 4], [0, 6, 0, 0]],
+    }
+    increments = per_token_scores(prefix_scores, rows, timing="sentence")
     assert increments.tolist() == [[0, 2, 0, 2], [0, 6, 0, 0]]
 
 

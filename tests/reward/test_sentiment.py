@@ -42,7 +42,7 @@ def test_parts_add_up_and_prefixes_are_scored_as_texts() -> None:
     reward = sentiment(policy.decode)
     texts = ("A good day, a good day, a good day.", "Not a happy dog 😀", "")
     rows = sequences_from_ids(policy, ["How is it?"] * 3, [policy.encode_response(text) for text in texts])
-    scores = reward.score(rows, timing="prefix")
+    scores = reward.score(rows, timing="token")
     assert set(scores.parts) == set(SENTIMENT_WEIGHTS)
     assert sum(scores.parts.values()).tolist() == pytest.approx(scores.total.tolist(), abs=1e-12)
     assert scores.per_token.sum(dim=1).tolist() == pytest.approx(scores.total.tolist(), abs=1e-12)

@@ -17,7 +17,7 @@ from rllab.value.critic import Critic
 from tests.fakes import fake_policy
 from tests.small import gpt2_policy, gpt2_scalar, random_rows, text_reward, unpadded, with_pads
 
-TIMINGS = ("eos", "segment", "prefix")
+TIMINGS = ("end", "sentence", "token")
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_a_row_adds_up_to_its_total_whenever_it_is_paid(kind, timing, rewards, p
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_score_does_not_depend_on_batch_or_padding(kind, rewards, policy):
     rows = with_pads(random_rows(policy, rows=20, prompt=7), seed=0, vocabulary=policy.vocabulary)
-    together = rewards[kind].score(rows, timing="prefix").per_token
+    together = rewards[kind].score(rows, timing="token").per_token
     for row in range(len(rows)):
-        single = rewards[kind].score(unpadded(policy, rows, [row]), timing="prefix").per_token[0]
+        single = rewards[kind].score(unpadded(policy, rows, [row]), timing="token").per_token[0]
         assert (together[row, : len(single)] - single).abs().max() <= 1e-5
 
 
@@ -84,7 +84,7 @@ def test_the_return_shifts_by_minus_the_first_potential_and_nothing_else(gamma, 
     plain = text_reward(policy)
     shaped = Shaped("shaped", plain, critic.state_values, gamma=gamma)
     before, after = (
-        discounted_returns(one.score(rows, timing="prefix").per_token, rows.response_mask, gamma=gamma)
+        discounted_returns(one.score(rows, timing="token").per_token, rows.response_mask, gamma=gamma)
         for one in (plain, shaped)
     )
     with torch.no_grad():
@@ -114,14 +114,14 @@ def test_shaping_leaves_the_exact_gradient_and_a_potential_that_stays_at_the_end
 
 def test_what_looks_ahead_has_no_exact_value_and_says_so(tabular):
     reward = Redistributed("even", tabular.gold, even_shares)
-    objective = dataclasses.replace(tabular.objective, reward=reward, timing="prefix")
+    objective = dataclasses.replace(tabular.objective, reward=reward, timing="token")
     with pytest.raises(LabError, match="what is written after it"):
         exact(tabular, tabular.prompts[0], objective=objective)
 
 
 def test_even_shares_pay_every_token_alike_and_attention_pays_where_the_model_looks(rewards, policy):
     rows = random_rows(policy, rows=12)
-    even = rewards["even"].score(rows, timing="prefix")
+    even = rewards["even"].score(rows, timing="token")
     for row, length in enumerate(rows.lengths.tolist()):
         assert torch.allclose(even.per_token[row, :length], even.total[row] / length)
     looks = rewards["attention"].shares(rows)
@@ -141,7 +141,7 @@ def test_a_pattern_pays_for_finished_responses_that_match_it():
     assert reward.score(rows).total.tolist() == [1, 1, 0, 0]
     cut = sequences_from_ids(policy, ["yes"], [[0]])
     assert reward.score(cut).total.tolist() == [0]
-    assert reward.score(rows, timing="prefix").per_token[0].tolist() == [0, 1, 0]
+    assert reward.score(rows, timing="token").per_token[0].tolist() == [0, 1, 0]
     with pytest.raises(LabError, match="it is no regular expression"):
         matches(policy.decode, "(yes")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import Job
 from rllab.core.records import UpdateRecord
 from rllab.trainer.comparison import ARMS, T_QUANTILES, band, compare_runs, difference, interval, recorded, study
 from rllab.trainer.trainer import Trainer
@@ -71,12 +72,12 @@ def test_what_each_arm_takes_out(arm):
     moved = not torch.equal(plain.snapshot().policy[0], other.snapshot().policy[0])
     assert moved == (arm.name != "trained")
     assert torch.equal(rows["rollout"].tokens, changed["rollout"].tokens)
-    mask = rows["targets"].mask
+    mask = rows["targets"].loss_mask
     if arm.name == "random reward":
         assert torch.equal(rows["score"].total.sort().values, changed["score"].total.sort().values)
         assert torch.allclose(changed["score"].per_token.sum(dim=1), changed["score"].total)
     if arm.name == "shuffled weights":
-        before, after = (one["targets"].weights for one in records)
+        before, after = (one["targets"].policy_weights for one in records)
         assert torch.equal(before[mask].sort().values, after[mask].sort().values)
         assert not torch.equal(before, after)
         assert float(after[~mask].abs().sum()) == 0.0
@@ -112,7 +113,7 @@ def test_control_arms_come_by_one_switch_and_stop_ends_all():
             stop.set()
 
     with pytest.raises(Stopped):
-        study(world, config=config, updates=2, seeds=(0,), stop=stop, progress=progress)
+        study(world, config=config, updates=2, seeds=(0,), job=Job(stop, progress))
     assert seen[0] == (0, 8)
     assert max(done for done, _ in seen) <= 3
     with pytest.raises(LabError, match="at least one"):

@@ -24,7 +24,7 @@ from tests.trainer.small_run import same, small_run
 GO_ON = """
 import sys
 from pathlib import Path
-from rllab import runs
+from rllab.trainer import runs
 for folder in map(Path, sys.argv[1:]):
     trainer = runs.resume(folder)
     runs.record(trainer, folder, 4 - trainer.index)

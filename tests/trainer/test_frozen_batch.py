@@ -35,7 +35,7 @@ def test_each_gives_its_own_weights_to_the_same_tokens(micro, seen):
     views = {view.algorithm: view for view in seen.views}
     assert set(views) == set(ALGORITHMS)
     for name, weights in by_hand.items():
-        assert torch.allclose(views[name].weights, weights, atol=1e-10), name
+        assert torch.allclose(views[name].policy_weights, weights, atol=1e-10), name
 
 
 def test_the_gradient_is_that_of_the_weighted_log_probs(micro, seen):
@@ -76,5 +76,5 @@ def test_reducers_show_in_the_push():
     seen = same_batch(world.replace(defaults={**world.defaults, "grpo": {"reducer": "seq-mean-token-mean"}}))
     grpo = next(view for view in seen.views if view.algorithm == "grpo")
     lengths = seen.rollout.lengths[:, None]
-    expected = torch.where(seen.rollout.response_mask, grpo.weights / lengths / len(lengths), 0.0)
+    expected = torch.where(seen.rollout.response_mask, grpo.policy_weights / lengths / len(lengths), 0.0)
     assert torch.allclose(grpo.push, expected, atol=1e-15)

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from rllab.core.files import data_dir
+from rllab.core.jobs import Job
 from rllab.course.recipes.healthy import PLAN, as_text, build_healthy, ranges
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
@@ -15,7 +16,7 @@ def test_a_small_plan_is_measured_and_written(tmp_path: Path) -> None:
     file = build_healthy(
         plan={"micro": {"rloo": (2, 2)}},
         into=tmp_path / "healthy.json",
-        progress=lambda done, total, _: told.append((done, total)),
+        job=Job(report=lambda done, total, _: told.append((done, total))),
     )
     written = json.loads(file.read_text("utf-8"))["worlds"]["micro"]["rloo"]
     assert (written["runs"], written["updates"]) == (2, 2)

@@ -136,7 +136,7 @@ def test_the_spill_is_told_for_every_prompt_and_the_batch_is_counted(run):
 
 def test_the_batch_after_the_step_shows_ratio_and_clip(run):
     seen = examine(run, STATES)
-    mask, weights = seen.update.targets.mask, seen.update.targets.weights
+    mask, weights = seen.update.targets.loss_mask, seen.update.targets.policy_weights
     over, under = seen.batch.ratio > 1.2, seen.batch.ratio < 0.8
     assert torch.equal(seen.batch.clipped, mask & ((over & (weights > 0)) | (under & (weights < 0))))
     assert bool((seen.update.epochs[0].ratio == 1).all())  # before the step nothing had moved

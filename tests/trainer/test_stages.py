@@ -9,7 +9,7 @@ import torch
 
 from rllab.core.errors import LabError
 from rllab.core.records import Rollout, Scores
-from rllab.maths.algorithms import ALGORITHMS, named
+from rllab.maths.algorithms import ALGORITHMS, get_algorithm
 from rllab.maths.losses import policy_gradient_loss
 from rllab.maths.masking import masked_sum
 from rllab.policy.generation import generate, sequences_from_ids
@@ -95,7 +95,7 @@ def test_on_the_first_epoch_ppo_a2c_and_reinforce_with_a_baseline_have_one_gradi
         context = context_of(trainer)
         batch = batch_of(context, rollout_of(trainer.world, rows, temperature=temperature))
         found.append(gradients(trainer, batch)[1])
-    weights, mask = batch.targets.weights, batch.targets.mask
+    weights, mask = batch.targets.policy_weights, batch.targets.loss_mask
     logprobs = torch.log_softmax(trainer.world.policy.logits(rows, temperature=temperature), dim=-1)
     chosen = logprobs.gather(2, rows.response_tokens[:, :, None])[:, :, 0]
     by_hand = torch.autograd.grad(-(weights * chosen)[mask].sum() / mask.sum(), context.parameters)
@@ -139,8 +139,8 @@ def poisoned_rollout(rollout: Rollout, poison: float) -> Rollout:
         for name in ("logprobs", "ref_logprobs", "values", "entropies", "exact_kl")
     }
     tokens = with_pads(rollout, seed=5, vocabulary=8).tokens
-    segment = torch.where(mask, rollout.segment, 999)
-    return dataclasses.replace(rollout, tokens=tokens, segment=segment, **spoilt)
+    sentence = torch.where(mask, rollout.sentence, 999)
+    return dataclasses.replace(rollout, tokens=tokens, sentence=sentence, **spoilt)
 
 
 class Spoiling:
@@ -151,7 +151,7 @@ class Spoiling:
     def __init__(self, inner: TextReward, poison: float) -> None:
         self.inner, self.poison = inner, poison
 
-    def score(self, sequences, *, timing="eos"):
+    def score(self, sequences, *, timing="end"):
         scores = self.inner.score(sequences, timing=timing)
         per_token = torch.where(sequences.response_mask, scores.per_token, self.poison)
         return Scores(scores.total, scores.parts, per_token)
@@ -163,8 +163,8 @@ class Spoiling:
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("poison", POISONS)
 def test_masked_slots_may_hold_anything_and_not_a_bit_changes(world, name, poison):
-    pay = {"prefix_pay": "level"} if named(name).per_response else {}  # a sum sees the timing of levels alone
-    changes = {"timing": "segment", "kl_estimator": "k3", "ent_coef": 0.1} | pay
+    pay = {"prefix_pay": "level"} if get_algorithm(name).per_response else {}  # a sum sees the timing of levels alone
+    changes = {"timing": "sentence", "kl_estimator": "k3", "ent_coef": 0.1} | pay
     results = []
     for spoilt in (False, True):
         reward = Spoiling(world.reward, poison) if spoilt else world.reward
@@ -202,7 +202,7 @@ def test_a_forced_token_carries_no_gradient_and_still_counts_for_its_state(world
     ids = [[0, 1, 2, policy.eos_id], [3, 4, 5, 6], [1, 1, policy.eos_id], [2, 5, 2, 2]]
     sampled = [[True, False, True, True], [True] * 4, [False, True, True], [True, True, True, False]]
     rows = sequences_from_ids(policy, ["a", "a", "b", "b"], ids, sampled=sampled)
-    changes = {"ent_coef": 0.2, "kl_place": "loss", "kl_estimator": "k2"}
+    changes = {"ent_coef": 0.2, "kl_in": "loss", "kl_estimator": "k2"}
     trainer = Trainer(world, name, world.config(name, samples_per_prompt=2, batch_size=4, **changes))
     context = context_of(trainer)
     batch = batch_of(context, rollout_of(world, rows))
@@ -220,7 +220,7 @@ def test_rows_that_were_cut_carry_no_gradient_where_truncation_is_mask(world):
     found = logit_gradient(context, batch).abs().amax(dim=(1, 2))
     assert (found[~rows.ended] == 0.0).all()
     assert (found[rows.ended] > 0.0).all()
-    weights = batch.targets.weights[batch.targets.mask]
+    weights = batch.targets.policy_weights[batch.targets.loss_mask]
     assert abs(float(weights.mean())) <= 1e-7
     assert abs(float(weights.var()) - 1) <= 1e-6
 
@@ -253,29 +253,29 @@ def test_the_critic_does_not_see_rows_that_were_cut_where_truncation_is_mask(wor
 def test_weights_are_whitened_over_the_tokens_that_count(world):
     rows = random_rows(world.policy, rows=12)
     trainer = Trainer(world, "ppo")
-    aims = batch_of(context_of(trainer), rollout_of(world, rows)).targets
-    counted = aims.weights[rows.response_mask]
+    batch_targets = batch_of(context_of(trainer), rollout_of(world, rows)).targets
+    counted = batch_targets.policy_weights[rows.response_mask]
     assert abs(float(counted.mean())) <= 1e-7
     assert abs(float(counted.var()) - 1) <= 1e-6
-    assert (aims.weights[~rows.response_mask] == 0.0).all()
+    assert (batch_targets.policy_weights[~rows.response_mask] == 0.0).all()
 
 
 @pytest.mark.parametrize("place", ["reward", "loss"])
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
 def test_kl_is_charged_in_one_place(world, place, estimator):
     rows = rollout_of(world, random_rows(world.policy, rows=12))
-    config = world.config(kl_place=place, kl_estimator=estimator, kl_coef=0.7)
+    config = world.config(kl_in=place, kl_estimator=estimator, kl_coef=0.7)
     context = context_of(Trainer(world, "ppo", config))
     scores = score(context, rows)
-    aims = targets(context, rows, scores)
-    assert aims.kl[rows.response_mask].abs().min() > 0
-    charged = 0.7 * aims.kl if place == "reward" else 0.0
-    assert torch.allclose(aims.rewards, scores.per_token - charged, atol=1e-12)
+    made = targets(context, rows, scores)
+    assert made.kl[rows.response_mask].abs().min() > 0
+    charged = 0.7 * made.kl if place == "reward" else 0.0
+    assert torch.allclose(made.rewards, scores.per_token - charged, atol=1e-12)
     without = context_of(Trainer(world, "ppo", config.replace(kl_coef=0.0)))
-    batch = whole_batch(context, rows, aims)
+    batch = whole_batch(context, rows, made)
     with torch.no_grad():
         difference = loss(context, batch).loss - loss(without, batch).loss
-    expected = 0.7 * masked_sum(aims.kl, aims.mask) / aims.mask.sum() if place == "loss" else torch.zeros(())
+    expected = 0.7 * masked_sum(made.kl, made.loss_mask) / made.loss_mask.sum() if place == "loss" else torch.zeros(())
     assert abs(float(difference - expected)) <= 1e-10
 
 
@@ -322,7 +322,7 @@ def test_a_row_that_scores_no_number_is_shown(world):
     class Nameless:
         name = "odd"
 
-        def score(self, sequences, *, timing="eos"):
+        def score(self, sequences, *, timing="end"):
             total = torch.tensor([0.0, 1.0, float("nan"), 2.0], dtype=torch.float64)
             return Scores(total, {}, torch.zeros(sequences.response_mask.shape))
 
@@ -339,7 +339,7 @@ def test_a_reward_that_raises_is_named(world):
     class Broken:
         name = "broken"
 
-        def score(self, sequences, *, timing="eos"):
+        def score(self, sequences, *, timing="end"):
             raise KeyError("mood")
 
     context = context_of(Trainer(world.replace(reward=Broken())))
@@ -406,7 +406,7 @@ def test_old_logprobs_of_any_policy_give_the_ratio(world):
     assert torch.allclose(terms.ratio[rows.response_mask], expected, rtol=1e-9)
     assert (terms.ratio[~rows.response_mask] == 1.0).all()
     assert (terms.logprobs[~rows.response_mask] == 0.0).all()
-    weights = batch_of(context_of(trainer), rollout).targets.weights[rows.response_mask]
+    weights = batch_of(context_of(trainer), rollout).targets.policy_weights[rows.response_mask]
     clipped = ((expected > 1.2) & (weights > 0)) | ((expected < 0.8) & (weights < 0))
     assert torch.equal(terms.clipped[rows.response_mask], clipped)
-    assert named("ppo").fields > named("a2c").fields
+    assert get_algorithm("ppo").fields > get_algorithm("a2c").fields

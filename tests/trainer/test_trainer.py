@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.masking import masked_sum
 from rllab.trainer.stages import STAGES, Stages
@@ -37,7 +38,7 @@ def world():
 
 def full_state(trainer):
     """Return everything that decides how a run goes on."""
-    optimizer = trainer._learner.optimizer.state_dict()
+    optimizer = trainer._actor_critic.optimizer.state_dict()
     moments = {
         f"{number}.{name}": torch.as_tensor(value).clone()
         for number, state in optimizer["state"].items()
@@ -203,7 +204,7 @@ def test_a_step_that_is_interrupted_inside_the_optimizer_is_undone(world):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    hook = trainer._learner.optimizer.register_step_post_hook(interrupt)  # the weights have moved by then
+    hook = trainer._actor_critic.optimizer.register_step_post_hook(interrupt)  # the weights have moved by then
     with pytest.raises(KeyboardInterrupt):
         trainer.update()
     hook.remove()
@@ -251,16 +252,16 @@ def test_stop_from_another_thread_ends_the_run_within_a_second_and_leaves_no_tra
 def test_a_stop_that_was_set_before_does_nothing_at_all(world):
     trainer, stop = Trainer(world), threading.Event()
     stop.set()
-    trainer.run(3, stop=stop)
+    trainer.run(3, job=Job(stop))
     assert trainer.index == 0
     with pytest.raises(Stopped):
-        trainer.update(stop=stop)
+        trainer.update(job=Job(stop))
 
 
 def test_progress_counts_updates(world):
     trainer, calls = Trainer(world), []
     trainer.update()
-    trainer.run(2, progress=lambda *call: calls.append(call))
+    trainer.run(2, job=Job(report=lambda *call: calls.append(call)))
     assert calls == [(0, 2, "update 2"), (1, 2, "update 3"), (2, 2, "update 3")]
 
 
@@ -288,13 +289,13 @@ def test_a_hundred_clicks_start_one_run(world):
         begun.set()
         assert clicked.wait(30)
 
-    def click(progress=None):
+    def click(job=NO_JOB):
         try:
-            trainer.run(planned, progress=progress)
+            trainer.run(planned, job=job)
         except LabError:
             refused.append(1)
 
-    first = threading.Thread(target=click, args=(wait_for_the_others,))
+    first = threading.Thread(target=click, args=(Job(report=wait_for_the_others),))
     first.start()
     assert begun.wait(30)
     others = [threading.Thread(target=click) for _ in range(99)]
@@ -406,7 +407,7 @@ def test_a_rewind_that_is_stopped_leaves_the_run_where_it_was(world, monkeypatch
     before, past = full_state(trainer), plain(trainer.history)
     stop = threading.Event()
     stop.set()
-    trainer.rewind(2, stop=stop)
+    trainer.rewind(2, job=Job(stop))
     assert same_state(before, full_state(trainer))
     assert plain(trainer.history) == past
     trainer.rewind(1)
@@ -423,7 +424,7 @@ def test_restoring_a_snapshot_keeps_the_present_settings(world):
     assert same_weights(run_state(trainer), state)
     assert (trainer.index, trainer.config.lr, trainer.kl_coef) == (1, 0.002, 0.7)
     trainer.update()
-    assert [group["lr"] for group in trainer._learner.optimizer.param_groups] == [0.002, 0.01]
+    assert [group["lr"] for group in trainer._actor_critic.optimizer.param_groups] == [0.002, 0.01]
 
 
 @pytest.mark.parametrize("field", ["policy", "critic", "optimizer"])
@@ -567,20 +568,20 @@ def test_every_metric_follows_from_the_yielded_records():
     loop = trainer.phases()
     for phase in loop:
         records.setdefault(phase.name, []).append(phase.record)
-    rollout, scores, aims = (records[name][0] for name in ("rollout", "score", "targets"))
+    rollout, scores, targets = (records[name][0] for name in ("rollout", "score", "targets"))
     metrics, mask = trainer.history[0].metrics, rollout.response_mask
-    n, residual = mask.sum(), (aims.returns - rollout.values)[mask]
+    n, residual = mask.sum(), (targets.returns - rollout.values)[mask]
     ratios = torch.stack([torch.cat([terms.ratio for terms in records["loss"][k : k + 3]]) for k in (0, 3)])
     clipped = torch.stack([torch.cat([terms.clipped for terms in records["loss"][k : k + 3]]) for k in (0, 3)])
-    surrogate = -torch.minimum(ratios * aims.weights, ratios.clamp(0.8, 1.2) * aims.weights)
+    surrogate = -torch.minimum(ratios * targets.policy_weights, ratios.clamp(0.8, 1.2) * targets.policy_weights)
     expected = {
         "objective/scores": scores.total.mean(),
         "objective/scores_std": scores.total.std(unbiased=False),
-        "objective/rlhf_reward": torch.where(mask, scores.per_token - 0.3 * aims.kl, 0.0).sum() / 12,
+        "objective/rlhf_reward": torch.where(mask, scores.per_token - 0.3 * targets.kl, 0.0).sum() / 12,
         "objective/kl": (rollout.logprobs - rollout.ref_logprobs)[mask].sum() / 12,
         "objective/kl_exact": rollout.exact_kl[mask].sum() / 12,
         "objective/entropy": rollout.entropies[mask].mean(),
-        "critic/vf_explained_var": 1 - residual.var() / aims.returns[mask].var(),
+        "critic/vf_explained_var": 1 - residual.var() / targets.returns[mask].var(),
         "completions/mean_length": n.double() / 12,
         "completions/clipped_ratio": (~rollout.ended).double().mean(),
         "frac_reward_zero_std": 1.0,
@@ -594,11 +595,11 @@ def test_every_metric_follows_from_the_yielded_records():
         "val/value_shift_first": 0.0,
         "objective/entropy_sampled": -rollout.logprobs[rollout.action_mask].mean(),
         "critic/values/mean": rollout.values[mask].mean(),
-        "critic/returns/mean": aims.returns[mask].mean(),
-        "critic/advantages/mean": aims.advantages[mask].mean(),
+        "critic/returns/mean": targets.returns[mask].mean(),
+        "critic/advantages/mean": targets.advantages[mask].mean(),
         "policy/trained_share": 1.0,
-        "policy/weights_mean": aims.weights[mask].mean(),
-        "policy/weights_std": aims.weights[mask].std(),
+        "policy/weights_mean": targets.policy_weights[mask].mean(),
+        "policy/weights_std": targets.policy_weights[mask].std(),
         "grad_norm": sum(one["grad_norm"] for one in records["step"]) / 2,
         "critic/grad_norm": sum(one["critic/grad_norm"] for one in records["step"]) / 2,
         "kl_coef": 0.3,
@@ -612,8 +613,8 @@ def test_every_metric_follows_from_the_yielded_records():
     assert set(metrics) == set(expected) | from_the_model
     for name, value in expected.items():
         assert abs(metrics[name] - float(value)) <= 1e-9, name
-    assert torch.allclose(aims.rewards, torch.where(mask, scores.per_token - 0.3 * aims.kl, 0.0), atol=1e-12)
-    assert masked_sum(aims.rewards, mask) == pytest.approx(12 * metrics["objective/rlhf_reward"], abs=1e-9)
+    assert torch.allclose(targets.rewards, torch.where(mask, scores.per_token - 0.3 * targets.kl, 0.0), atol=1e-12)
+    assert masked_sum(targets.rewards, mask) == pytest.approx(12 * metrics["objective/rlhf_reward"], abs=1e-9)
 
 
 def test_gold_is_logged_and_never_trained_on(world):

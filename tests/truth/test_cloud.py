@@ -5,7 +5,7 @@ import torch
 
 from rllab.core.errors import LabError
 from rllab.truth import Tree, exact
-from rllab.truth.estimators import JUDGES, cloud
+from rllab.truth.estimators import BASELINES, cloud
 from tests.truth.trees import tree_world
 
 HONEST = ("nothing", "V", "exact A")
@@ -13,7 +13,7 @@ HONEST = ("nothing", "V", "exact A")
 
 @pytest.fixture(scope="module")
 def tree() -> Tree:
-    return exact(tree_world(words=3, horizon=3, seed=2, kl_coef=0.2, timing="prefix"), "a")
+    return exact(tree_world(words=3, horizon=3, seed=2, kl_coef=0.2, timing="token"), "a")
 
 
 @pytest.mark.parametrize("judge", HONEST)
@@ -38,7 +38,7 @@ def test_a_level_of_the_reward_is_noise_for_who_subtracts_nothing(tree: Tree) ->
     assert cloud(tree, "V", shift=5.0).variance == pytest.approx(cloud(tree, "V").variance)
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("judge", BASELINES)
 def test_dividing_the_score_changes_no_ratio(tree: Tree, judge: str) -> None:
     whole, divided = cloud(tree, judge), cloud(tree, judge, scale=1 / 500)
     assert divided.noise_to_signal == pytest.approx(whole.noise_to_signal)

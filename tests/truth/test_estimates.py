@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import Job
 from rllab.policy.generation import generate
 from rllab.trainer.trainer import Trainer
 from rllab.truth import ExactCritic, exact
-from rllab.truth.estimates import Candidates, along, candidates, estimate, foreseen
-from rllab.truth.what_if import WhatIf, fan, what_if
+from rllab.truth.estimates import Candidates, candidates, estimate, estimate_along, lookahead
+from rllab.truth.what_if import WhatIf, continuations, what_if
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.value.objective import Estimate
-from rllab.worlds.branches import Lines
+from rllab.worlds.branches import BranchTree
 from rllab.worlds.stepper import Stepper
 from tests.truth.trees import PROMPT, tree_world
 
@@ -52,7 +53,7 @@ def test_a_trained_critic_answers_for_its_own_objective_alone(world):
     for changes, sentence in [
         ({"kl_coef": 0.7}, "kl_coef is 0.7, not 0.1: the critic was trained on expected score of “gold”"),
         ({"gamma": 0.5}, "gamma is 0.5, not 1"),
-        ({"timing": "prefix"}, "timing is prefix, not eos"),
+        ({"timing": "token"}, "timing is token, not end"),
     ]:
         other = dataclasses.replace(world.objective, **changes)
         with pytest.raises(LabError, match=sentence):
@@ -118,11 +119,11 @@ def test_what_cannot_be_asked_of_a_state_is_refused_in_a_sentence(world, ask):
             ask(world, prompt, prefix, tokens, *kind, samples=samples)
 
 
-@pytest.mark.parametrize("timing", ["eos", "prefix"])
+@pytest.mark.parametrize("timing", ["end", "token"])
 def test_along_a_line_the_true_td_error_is_the_advantage(world, timing):
     prompt, ids = world.prompts[1], (1, 3, 5, 0)
     objective = dataclasses.replace(world.objective, timing=timing, gamma=0.9)
-    line = along(world, prompt, ids, ["exact", "monte-carlo"], objective=objective, samples=400)
+    line = estimate_along(world, prompt, ids, ["exact", "monte-carlo"], objective=objective, samples=400)
     tree = exact(world, prompt, objective=objective)
     assert [one.mean for one in line.values["exact"]] == [tree.V(ids[:t]) for t in range(5)]
     for t, token in enumerate(ids):
@@ -134,10 +135,10 @@ def test_along_a_line_the_true_td_error_is_the_advantage(world, timing):
 
 
 def test_of_a_line_that_is_not_over_no_end_is_paid(world):
-    line = along(world, world.prompts[0], (3, 5), ["exact"])
+    line = estimate_along(world, world.prompts[0], (3, 5), ["exact"])
     assert line.rewards == (0.0, 0.0)
     assert len(line.values["exact"]) == 3
-    assert along(world, world.prompts[0], (), ["exact"]).rewards == ()
+    assert estimate_along(world, world.prompts[0], (), ["exact"]).rewards == ()
 
 
 @pytest.mark.parametrize("kind", WAYS)
@@ -184,9 +185,9 @@ def test_three_errors_are_needed_to_be_sure(world, gap, sure):
 
 
 def test_a_forecast_adds_what_was_paid_to_what_is_still_expected():
-    world = tree_world(words=3, horizon=4, seed=2, gamma=0.6, timing="prefix", kl_coef=0.3)
+    world = tree_world(words=3, horizon=4, seed=2, gamma=0.6, timing="token", kl_coef=0.3)
     tree = exact(world, PROMPT)
-    made = fan(world.replace(critic=ExactCritic([tree])), PROMPT, (1,), samples=12, seed=0)
+    made = continuations(world.replace(critic=ExactCritic([tree])), PROMPT, (1,), samples=12, seed=0)
     for text, forecast, returned in zip(made.texts, made.forecasts, made.returns, strict=True):
         ids = (1, *world.policy.encode_response(text))[: len(forecast)]
         earned = 0.0
@@ -198,20 +199,20 @@ def test_a_forecast_adds_what_was_paid_to_what_is_still_expected():
         assert forecast[-1] == pytest.approx(returned, abs=1e-12)
 
 
-@pytest.mark.parametrize("timing", ["eos", "prefix"])
+@pytest.mark.parametrize("timing", ["end", "token"])
 def test_what_a_critic_foresees_from_a_line_is_what_it_says_of_the_whole_texts(micro, timing):
     world = micro.replace(objective=dataclasses.replace(micro.objective, timing=timing, kl_coef=0.2))
     stepper = Stepper(world)
     for token in (3, 5, 1, 4):
         stepper.step(token)
     for t, shown in ((0, (3, 0)), (2, (7, 0, 2)), (4, (1, 2))):
-        near, far = foreseen(stepper, t, shown), candidates(world, stepper.prompt, (3, 5, 1, 4)[:t], shown, "learned")
+        near, far = lookahead(stepper, t, shown), candidates(world, stepper.prompt, (3, 5, 1, 4)[:t], shown, "learned")
         assert [one.mean for one in near.q] == pytest.approx([one.mean for one in far.q], abs=1e-10)
         assert (near.value.mean, near.others.mean) == pytest.approx((far.value.mean, far.others.mean), abs=1e-10)
     assert stepper.prefix_ids == (3, 5, 1, 4)
     (before,) = estimate(world, stepper.prompt, [()], ["learned"])
-    deltas = along(world, stepper.prompt, (3,), ["learned"]).advantages["learned"]
-    assert foreseen(stepper, 0, (3,)).q[0].mean - before.mean == pytest.approx(deltas[0].mean, abs=1e-10)
+    deltas = estimate_along(world, stepper.prompt, (3,), ["learned"]).advantages["learned"]
+    assert lookahead(stepper, 0, (3,)).q[0].mean - before.mean == pytest.approx(deltas[0].mean, abs=1e-10)
 
 
 def test_what_a_large_vocabulary_leaves_out_counts_as_average(world, monkeypatch):
@@ -227,7 +228,7 @@ def test_a_line_that_is_older_than_the_policy_foresees_nothing(micro):
     stepper = Stepper(micro.replace(policy=policy))
     policy.changed()
     with pytest.raises(LabError, match="reset to write with the new one"):
-        foreseen(stepper, 0, (3, 0))
+        lookahead(stepper, 0, (3, 0))
 
 
 def test_what_if_says_in_a_sentence_what_another_token_would_bring(world):
@@ -252,11 +253,11 @@ def test_stop_is_heard(world):
     stop.set()
     for kind in ("exact", "monte-carlo"):
         with pytest.raises(Stopped):
-            estimate(world, world.prompts[0], [()], [kind], stop=stop)
+            estimate(world, world.prompts[0], [()], [kind], job=Job(stop))
 
 
 def test_lines_know_their_parents_and_share_what_they_have_in_common(tabular):
-    lines = Lines(Stepper(tabular))
+    lines = BranchTree(Stepper(tabular))
     for token in (3, 5, 3):
         lines.stepper.step(token)
     first = lines.stepper

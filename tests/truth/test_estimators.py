@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError, Stopped
-from rllab.maths.algorithms import named
+from rllab.core.jobs import Job
+from rllab.maths.algorithms import get_algorithm
 from rllab.truth import exact
 from rllab.truth.estimators import (
     ARMS,
@@ -59,7 +60,7 @@ def listed(world, arm, *, group, **settings):
     ],
     ids=lambda arm: arm.name,
 )
-@pytest.mark.parametrize("objective", [{}, {"kl_coef": 0.4, "timing": "prefix"}], ids=["score", "score-kl"])
+@pytest.mark.parametrize("objective", [{}, {"kl_coef": 0.4, "timing": "token"}], ids=["score", "score-kl"])
 def test_the_expected_gradient_is_the_exact_one(arm, reducer, objective):
     world = world_of(**objective)
     tree, truth = exact(world, PROMPT), true_gradient([exact(world, PROMPT)])
@@ -114,7 +115,7 @@ class Lifted:
     def __init__(self, reward):
         self.reward, self.name = reward, "lifted"
 
-    def score(self, sequences, *, timing="eos"):
+    def score(self, sequences, *, timing="end"):
         scores = self.reward.score(sequences, timing=timing)
         last = scores.per_token != 0
         return dataclasses.replace(scores, total=scores.total + 5, per_token=scores.per_token + 5.0 * last)
@@ -144,7 +145,9 @@ def test_sampled_rows_agree_with_listed_ones():
 def test_all_arms_are_compared_on_the_same_responses(tabular):
     world = tabular.replace(reward=tabular.gold)
     told = []
-    rows = compare(world, prompts=world.prompts[:1], rows=8, group=4, draws=12, progress=lambda *one: told.append(one))
+    rows = compare(
+        world, prompts=world.prompts[:1], rows=8, group=4, draws=12, job=Job(report=lambda *one: told.append(one))
+    )
     assert [row.name for row in rows] == [arm.name for arm in ARMS]
     assert told[-1][:2] == (len(ARMS), len(ARMS))
     again = compare(world, [ARM["RLOO"]], prompts=world.prompts[:1], rows=8, group=4, draws=12)
@@ -192,16 +195,16 @@ def test_stop_is_heard():
     world, stop = world_of(), threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        sampled(world, [exact(world, PROMPT)], ARM["RLOO"], rows=4, group=4, draws=50, stop=stop)
+        sampled(world, [exact(world, PROMPT)], ARM["RLOO"], rows=4, group=4, draws=50, job=Job(stop))
     with pytest.raises(Stopped):
-        enumerated(world, exact(world, PROMPT), ARM["RLOO"], group=2, stop=stop)
+        enumerated(world, exact(world, PROMPT), ARM["RLOO"], group=2, job=Job(stop))
 
 
 def test_every_arm_takes_the_objective_of_its_world():
-    world = world_of(kl_coef=0.3, timing="prefix", temperature=1.2, gamma=0.9)
+    world = world_of(kl_coef=0.3, timing="token", temperature=1.2, gamma=0.9)
     for arm in (*ARMS, *gae_arms(), Arm("expected", "a2c", expected), Arm("none", "reinforce", nobody)):
         config = arm.config(world, rows=8, group=4)
-        assert config.gamma == (0.9 if "gamma" in named(arm.algorithm).fields else 1.0)
-        timing = "eos" if named(arm.algorithm).per_response else "prefix"  # a sum is the same under every timing
+        assert config.gamma == (0.9 if "gamma" in get_algorithm(arm.algorithm).fields else 1.0)
+        timing = "end" if get_algorithm(arm.algorithm).per_response else "token"  # a sum is the same under every timing
         assert (config.kl_coef, config.timing, config.temperature, config.whiten) == (0.3, timing, 1.2, False)
     assert len(trees_of(world)) == 1

@@ -101,9 +101,9 @@ class Plain:
         """Return r_t without the KL."""
         last, objective = t + 1 == len(row), self.objective
         places = {
-            "eos": lambda at: at + 1 == len(row),
-            "prefix": lambda at: True,
-            "segment": lambda at: at + 1 == len(row) or (row[at] == 1 and self.end > 1),
+            "end": lambda at: at + 1 == len(row),
+            "token": lambda at: True,
+            "sentence": lambda at: at + 1 == len(row) or (row[at] == 1 and self.end > 1),
         }[objective.timing]
         if not places(t):
             return 0.0
@@ -148,7 +148,7 @@ CHOICES = {
     "kl_coef": (0.0, 0.3, 50.0),
     "gamma": (1.0, 0.6, 0.0),
     "temperature": (1.0, 0.3, 4.0),
-    "timing": ("eos", "prefix", "segment"),
+    "timing": ("end", "token", "sentence"),
     "prefix_pay": ("increment", "level"),
     "missing_eos_penalty": (0.0, 0.7),
     "prompt": (0, 1),

@@ -11,13 +11,13 @@ from rllab.core.errors import LabError
 from rllab.course.tabular.loop import moments
 from rllab.reward.reward import TokenReward
 from rllab.trainer.trainer import Trainer
-from rllab.truth import estimates, exact, monte_carlo, what_if
+from rllab.truth import exact, monte_carlo
 from rllab.truth.calibration import calibration
 from rllab.truth.enumeration import check_size
-from rllab.truth.estimates import along, estimate
+from rllab.truth.estimates import candidates, estimate, estimate_along
 from rllab.truth.estimators import ARMS, cloud, compare, enumerated, sampled, true_gradient
 from rllab.truth.groups import sample_group
-from rllab.truth.what_if import fan
+from rllab.truth.what_if import continuations, what_if
 from rllab.widgets import StepperPanel
 from rllab.worlds import load_world
 from rllab.worlds.environment import TokenEnv, Writer
@@ -29,7 +29,7 @@ QUESTIONS = {
     "exact": exact,
     "monte_carlo": lambda world, prompt, **given: monte_carlo(world, prompt, [()], samples=2, seed=0, **given),
     "estimate": lambda world, prompt, **given: estimate(world, prompt, [()], ["exact"], **given),
-    "along": lambda world, prompt, **given: along(world, prompt, (1,), ["exact"], **given),
+    "along": lambda world, prompt, **given: estimate_along(world, prompt, (1,), ["exact"], **given),
     "what_if": lambda world, prompt, **given: what_if(world, prompt, (), (0, 1), samples=2, **given),
 }
 
@@ -39,7 +39,7 @@ QUESTIONS = {
     ("world", "prompt", "objective", "sentence"),
     [
         ("micro", PROMPT, None, "give a world, as load_world returns it"),
-        (None, PROMPT, "eos", "give an Objective, as world.objective is one"),
+        (None, PROMPT, "end", "give an Objective, as world.objective is one"),
         (None, "", None, "write at least one word"),
         (None, None, None, "write at least one word"),
         (None, 3, None, "write at least one word"),
@@ -75,7 +75,7 @@ ASKS = {
     "max_leaves": lambda world, some: exact(world, PROMPT, max_leaves=some),
     "samples": lambda world, some: monte_carlo(world, PROMPT, [()], samples=some, seed=0),
     "n": lambda world, some: exact(world, PROMPT).best_of(some),
-    "continuations": lambda world, some: fan(world, PROMPT, (), samples=some, seed=0),
+    "continuations": lambda world, some: continuations(world, PROMPT, (), samples=some, seed=0),
     "responses": lambda world, some: sample_group(world, PROMPT, samples=some, seed=0),
     "calibrated samples": lambda world, some: calibration(world, samples=some),
     "parts": lambda world, some: calibration(world, samples=10, parts=some),
@@ -113,12 +113,12 @@ def test_what_is_counted_is_a_whole_number(name, value):
         (lambda world: monte_carlo(world, PROMPT, [()], samples=2, seed=0, barred=range(3)), "leave a token"),
         (lambda world: estimate(world, PROMPT, [()], "exact"), "kinds is 'exact': give a list"),
         (lambda world: estimate(world, PROMPT, [()], [["exact"]]), "there are the ways"),
-        (lambda world: estimates(world, PROMPT, (), [], "monte-carlo"), "choose some tokens"),
-        (lambda world: estimates(world, PROMPT, (), [0, 0], "exact"), "name each token once"),
-        (lambda world: estimates(world, PROMPT, (), 0, "exact"), "choose some tokens"),
+        (lambda world: candidates(world, PROMPT, (), [], "monte-carlo"), "choose some tokens"),
+        (lambda world: candidates(world, PROMPT, (), [0, 0], "exact"), "name each token once"),
+        (lambda world: candidates(world, PROMPT, (), 0, "exact"), "choose some tokens"),
         (lambda world: what_if(world, PROMPT, (), ["a", "b"]), "token 1 has the id 'a'"),
         (lambda world: what_if(world, PROMPT, None, (0, 1)), "prefix is None"),
-        (lambda world: along(world, PROMPT, "a b", ["exact"]), "token 1 has the id 'a'"),
+        (lambda world: estimate_along(world, PROMPT, "a b", ["exact"]), "token 1 has the id 'a'"),
         (lambda world: exact(world, PROMPT).optimum(0), "without a price for KL no best policy has a spread"),
         (lambda world: exact(world, PROMPT).optimum(math.inf), "give a finite number"),
         (lambda world: exact(world, PROMPT).optimum(-1.0), "above 0"),
@@ -158,7 +158,7 @@ def test_a_reward_that_is_no_number_is_refused_with_the_response(wrong):
 class Untidy(TokenReward):
     """A reward that leaves rubbish on the padding."""
 
-    def score(self, sequences, *, timing="eos"):
+    def score(self, sequences, *, timing="end"):
         scores = super().score(sequences, timing=timing)
         rubbish = scores.per_token.masked_fill(~sequences.response_mask, math.nan)
         return dataclasses.replace(scores, per_token=rubbish)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError
-from rllab.policy.generation import Decoder, sequences_from_ids, write
+from rllab.core.jobs import Job
+from rllab.policy.generation import Decoder, sample_tokens, sequences_from_ids
 from rllab.truth import exact, monte_carlo
-from rllab.truth.monte_carlo import sample_mean
+from rllab.truth.sampling import sample_mean
 from rllab.worlds.environment import TokenEnv
 from tests.small import gpt2_policy, small_world
 from tests.truth.trees import PROMPT, tree_world
@@ -58,8 +59,8 @@ def test_sampled_values_lie_within_exact_errors_of_exact_values_at_every_state_o
     "objective",
     [
         {"kl_coef": 0.5},
-        {"timing": "prefix", "gamma": 0.8, "kl_coef": 0.3, "temperature": 1.5},
-        {"timing": "prefix", "prefix_pay": "level", "missing_eos_penalty": 0.7},
+        {"timing": "token", "gamma": 0.8, "kl_coef": 0.3, "temperature": 1.5},
+        {"timing": "token", "prefix_pay": "level", "missing_eos_penalty": 0.7},
     ],
 )
 def test_the_whole_objective_is_sampled(objective):
@@ -80,7 +81,7 @@ def test_the_transformer_of_micro_agrees_with_its_tree(micro):
         assert abs(one.mean - tree.V(prefix)) <= BOUND * max(one.standard_error, 1e-3)
 
 
-@pytest.mark.parametrize("objective", [{}, {"timing": "prefix", "gamma": 0.8, "kl_coef": 0.3, "temperature": 1.5}])
+@pytest.mark.parametrize("objective", [{}, {"timing": "token", "gamma": 0.8, "kl_coef": 0.3, "temperature": 1.5}])
 def test_a_continuation_that_is_taken_from_another_prefix_is_the_one_that_would_have_been_written(objective):
     world = tree_world(words=3, horizon=5, seed=8, **objective)
     line = (0, 1, 2, 1, 0)
@@ -109,7 +110,7 @@ def independent(world, prompt, prefix, *, n, seed):
     policy, generator = world.policy, torch.Generator().manual_seed(seed)
     decoder = Decoder(policy, [[*policy.encode(prompt), *prefix]] * n)
     columns = list(
-        write(decoder, max_new_tokens=world.max_new_tokens - len(prefix), temperature=1.0, generator=generator)
+        sample_tokens(decoder, max_new_tokens=world.max_new_tokens - len(prefix), temperature=1.0, generator=generator)
     )
     tokens, active = (torch.stack([getattr(one, name) for one in columns], dim=1) for name in ("tokens", "active"))
     ids = [[*prefix, *row[mask].tolist()] for row, mask in zip(tokens, active, strict=True)]
@@ -130,7 +131,7 @@ def test_without_some_first_tokens_the_others_are_valued_together():
 def test_the_memory_budget_changes_the_pieces_and_nothing_else(micro, monkeypatch):
     prefixes = [(), (3,), (1, 4), (5, 5, 5), (0,)]
     whole = monte_carlo(micro, micro.prompts[0], prefixes, samples=24, seed=4)
-    monkeypatch.setattr("rllab.truth.monte_carlo.BUDGET", 2**19)  # 30 rows or so: every prefix by itself
+    monkeypatch.setattr("rllab.truth.sampling.BUDGET", 2**19)  # 30 rows or so: every prefix by itself
     pieces = monte_carlo(micro, micro.prompts[0], prefixes, samples=24, seed=4)
     for one, other in zip(whole, pieces, strict=True):
         assert one.returns == pytest.approx(other.returns, abs=1e-9)
@@ -147,7 +148,7 @@ def test_what_fills_the_context_first_is_dropped_before_the_others_are_written_o
 
 def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatch):
     world = tree_world(words=3, horizon=4, seed=5)
-    monkeypatch.setattr("rllab.truth.monte_carlo.rows_at_once", lambda *_, **__: 8)
+    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)
     root, word = monte_carlo(world, PROMPT, [(), (0,)], samples=24, seed=0)
     for returns in (root.returns, word.returns):
         assert len({returns[:8], returns[8:16], returns[16:]}) == 3
@@ -155,7 +156,7 @@ def test_samples_that_do_not_fit_together_are_no_copies_of_each_other(monkeypatc
 
 def test_a_state_whose_token_is_sure_takes_all_that_follows_from_the_next(monkeypatch):
     world = tree_world(words=2, horizon=4, seed=3, kl_coef=0.0)
-    monkeypatch.setattr("rllab.truth.monte_carlo.rows_at_once", lambda *_, **__: 8)  # every prefix by itself
+    monkeypatch.setattr("rllab.truth.sampling.rows_at_once", lambda *_, **__: 8)  # every prefix by itself
     before, after = monte_carlo(world, PROMPT, [(), (1,)], samples=8, seed=0, barred=(0, 2))
     assert before.returns == pytest.approx(after.returns)
     assert len(set(after.returns)) > 1
@@ -168,7 +169,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not(tabular):
 
 def test_common_numbers_make_a_difference_surer():
     world = tree_world(words=4, horizon=5, seed=1, reference=False)
-    smooth = dataclasses.replace(world.objective, reward=Count(), timing="eos")
+    smooth = dataclasses.replace(world.objective, reward=Count(), timing="end")
     tree = exact(world, PROMPT, objective=smooth)
     one, other = monte_carlo(world, PROMPT, [(0,), (1,)], samples=2000, seed=0, objective=smooth)
     apart = math.hypot(one.standard_error, other.standard_error)
@@ -183,13 +184,13 @@ class Count:
 
     name = "count"
 
-    def score(self, sequences, *, timing="eos"):
+    def score(self, sequences, *, timing="end"):
         from rllab.core.records import Scores
-        from rllab.reward.reward import pay
+        from rllab.reward.reward import per_token_scores
 
         scores = self.prefix_scores(sequences)
         total = scores.gather(1, sequences.lengths[:, None] - 1)[:, 0]
-        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+        return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences):
         wanted = (sequences.response_tokens == 0) & sequences.response_mask
@@ -228,10 +229,12 @@ def test_what_cannot_be_sampled_is_refused_in_a_sentence(prefixes, samples, sent
 
 
 def test_progress_is_told_up_to_the_end(tabular, monkeypatch):
-    monkeypatch.setattr("rllab.truth.monte_carlo.BUDGET", 2**16)
+    monkeypatch.setattr("rllab.truth.sampling.BUDGET", 2**16)
     told = []
     prefixes = [(), (3,), (0,)]
-    monte_carlo(tabular, tabular.prompts[0], prefixes, samples=600, seed=0, progress=lambda *one: told.append(one))
+    monte_carlo(
+        tabular, tabular.prompts[0], prefixes, samples=600, seed=0, job=Job(report=lambda *one: told.append(one))
+    )
     assert len(told) > 3
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1] == (1200, 1200, "continuations")

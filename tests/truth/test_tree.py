@@ -20,8 +20,8 @@ TIGHT = 1e-10
 OBJECTIVES = [
     {},
     {"kl_coef": 0.4},
-    {"gamma": 0.7, "timing": "prefix", "kl_coef": 0.2},
-    {"timing": "prefix", "prefix_pay": "level", "temperature": 1.6, "kl_coef": 0.3, "missing_eos_penalty": 0.5},
+    {"gamma": 0.7, "timing": "token", "kl_coef": 0.2},
+    {"timing": "token", "prefix_pay": "level", "temperature": 1.6, "kl_coef": 0.3, "missing_eos_penalty": 0.5},
 ]
 
 
@@ -72,7 +72,7 @@ def random_micro(tabular, seed):
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**31), kl_coef=st.floats(0.05, 2.0), timing=st.sampled_from(["eos", "prefix", "segment"]))
+@given(seed=st.integers(0, 2**31), kl_coef=st.floats(0.05, 2.0), timing=st.sampled_from(["end", "token", "sentence"]))
 def test_identities_hold_over_random_policies_and_rewards(tabular, seed, kl_coef, timing):
     world = random_micro(tabular, seed)
     tree = exact(
@@ -149,7 +149,7 @@ def logprobs_of_tokens(tree, levels):
 
 def test_bellman_holds_between_a_state_and_the_states_behind_it(tabular):
     world = random_micro(tabular, 5)
-    objective = dataclasses.replace(world.objective, kl_coef=0.3, gamma=0.9, timing="prefix")
+    objective = dataclasses.replace(world.objective, kl_coef=0.3, gamma=0.9, timing="token")
     tree = exact(world, world.prompts[1], objective=objective)
     for prefix in [(), (3,), (4, 5), (1, 2, 6), (7, 7, 7, 7)]:
         for action in range(8):
@@ -189,7 +189,7 @@ def test_the_gradient_is_that_of_expected_return_by_autograd(name, request):
 
 
 def test_the_gradient_carries_the_kl_and_the_discount():
-    world = tree_world(seed=8, kl_coef=0.3, gamma=0.8, timing="prefix")
+    world = tree_world(seed=8, kl_coef=0.3, gamma=0.8, timing="token")
     tree = exact(world, PROMPT)
     weight, step = world.policy.model.table.rows.weight, 1e-6
     gradient = tree.gradient().view_as(weight)
@@ -373,14 +373,14 @@ def test_the_gradient_of_a_policy_that_has_moved_on_is_refused():
 
 def test_a_reward_that_looks_ahead_is_refused():
     class Prophet(RandomWorth):
-        def score(self, sequences, *, timing="eos"):
+        def score(self, sequences, *, timing="end"):
             scores = super().score(sequences, timing=timing)
             ahead = scores.per_token.clone()
             ahead[:, 0] += scores.total
             return dataclasses.replace(scores, per_token=ahead)
 
     world = tree_world()
-    objective = dataclasses.replace(world.objective, reward=Prophet(3, 3, 1), timing="prefix")
+    objective = dataclasses.replace(world.objective, reward=Prophet(3, 3, 1), timing="token")
     with pytest.raises(LabError, match="by what is written after it"):
         exact(world, PROMPT, objective=objective)
 

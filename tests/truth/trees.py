@@ -8,7 +8,7 @@ import torch
 from rllab.core.records import Scores, Sequences
 from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM
-from rllab.reward.reward import pay
+from rllab.reward.reward import per_token_scores
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Objective
 from rllab.worlds import World
@@ -27,10 +27,10 @@ class RandomWorth:
         generator = torch.Generator().manual_seed(seed)
         self.table = torch.randn((vocabulary + 1) ** horizon, dtype=torch.float64, generator=generator)
 
-    def score(self, sequences: Sequences, *, timing="eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing="end") -> Scores:
         scores = self.prefix_scores(sequences)
         total = scores.gather(1, sequences.lengths[:, None] - 1)[:, 0]
-        return Scores(total, {self.name: total}, pay(scores, sequences, timing=timing))
+        return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences):
         digits = torch.where(sequences.response_mask, sequences.response_tokens + 1, 0)
@@ -72,7 +72,7 @@ def tree_world(words: int = 2, horizon: int = 3, *, seed: int = 0, reference: bo
     )
     other = table_policy(words, horizon, seed=seed + 2)
     world = world.replace(reference=other) if reference else world
-    settings = {"kl_coef": 0.0, "gamma": 1.0, "timing": "eos", "temperature": 1.0} | objective
+    settings = {"kl_coef": 0.0, "gamma": 1.0, "timing": "end", "temperature": 1.0} | objective
     return world.replace(objective=Objective(reward=world.reward, reference=world.reference, **settings))
 
 

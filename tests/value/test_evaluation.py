@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.errors import Stopped
+from rllab.core.jobs import Job
 from rllab.maths.divergence import kl_k1
 from rllab.maths.masking import masked_sum
 from rllab.policy.generation import generate, sequences_from_ids
@@ -190,7 +191,7 @@ def test_stop_ends_the_pass_between_slices():
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        evaluate(policy, random_rows(policy, rows=2), stop=stop)
+        evaluate(policy, random_rows(policy, rows=2), job=Job(stop))
 
 
 def test_weights_that_change_between_two_slices_start_the_pass_again(monkeypatch):

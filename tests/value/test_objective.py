@@ -25,14 +25,14 @@ def test_it_takes_what_it_needs_from_the_settings(world):
     settings = {
         "kl_coef": 0.3,
         "gamma": 0.9,
-        "timing": "prefix",
+        "timing": "token",
         "temperature": 0.7,
         "prefix_pay": "level",
         "missing_eos_penalty": 0.5,
     }
     made = objective(world, **settings)
     assert {name: getattr(made, name) for name in settings} == settings
-    assert objective(world, kl_coef=0.3, kl_place="loss").kl_coef == 0.0  # then no value holds any KL
+    assert objective(world, kl_coef=0.3, kl_in="loss").kl_coef == 0.0  # then no value holds any KL
 
 
 def test_a_missing_end_costs_its_penalty_at_the_last_token_and_is_named(world):
@@ -48,14 +48,14 @@ def test_a_missing_end_costs_its_penalty_at_the_last_token_and_is_named(world):
     assert torch.allclose(charged.per_token.sum(dim=1), charged.total, atol=1e-12)
 
 
-@pytest.mark.parametrize("timing", ["prefix", "segment", "eos"])
+@pytest.mark.parametrize("timing", ["token", "sentence", "end"])
 def test_level_pays_by_the_number_of_payments_and_its_total_says_so(timing):
     policy = fake_policy("a", ".")
     reward = text_reward(policy, lambda prompt, response, *, ended: {"one": 1.0}, one=1.0)
     rows = sequences_from_ids(policy, ["a"], [[0, 1, 0, policy.eos_id]])
     settings = Config(timing=timing, prefix_pay="level")
     scores = Objective.of(settings, reward=reward, reference=policy).score(rows)
-    assert scores.total.tolist() == [{"prefix": 4.0, "segment": 2.0, "eos": 1.0}[timing]]
+    assert scores.total.tolist() == [{"token": 4.0, "sentence": 2.0, "end": 1.0}[timing]]
     assert torch.equal(scores.per_token.sum(dim=1), scores.total)
     increments = dataclasses.replace(settings, prefix_pay="increment")
     assert Objective.of(increments, reward=reward, reference=policy).score(rows).total.tolist() == [1.0]
@@ -64,7 +64,7 @@ def test_level_pays_by_the_number_of_payments_and_its_total_says_so(timing):
 def test_the_words_name_everything_that_is_not_as_usual(world):
     assert objective(world, kl_coef=0.0).describe() == "expected score of “taste”, paid at the end"
     words = objective(
-        world, kl_coef=0.05, gamma=0.9, timing="segment", temperature=1.5, missing_eos_penalty=1.0, prefix_pay="level"
+        world, kl_coef=0.05, gamma=0.9, timing="sentence", temperature=1.5, missing_eos_penalty=1.0, prefix_pay="level"
     ).describe()
     for part in ("each sentence end", "level", "0.05 × KL", "0.9 per token", "minus 1 where", "temperature 1.5"):
         assert part in words

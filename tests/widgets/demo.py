@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.plots.drawing import Drawing, colour, drawing, faded
 from rllab.plots.text import esc
+from rllab.widgets.engine.charts import Bar, Chip, Column, bars, chart, chips, legend, table, tint
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -31,7 +31,6 @@ from rllab.widgets.engine.components import (
     term,
     text,
 )
-from rllab.widgets.engine.marks import Bar, Chip, Column, bars, chart, chips, legend, table, tint
 from rllab.widgets.engine.panel import Panel, View
 
 WORDS = ("She", "was", "not", "sad", ".", "A", "kind", "fox")
@@ -224,11 +223,11 @@ class DemoPanel(Panel):
         self.clicked = f"curve {where['curve']}, point {where['point']}"
 
     def _run(self) -> None:
-        def work(stop: threading.Event, progress: ProgressFunction) -> None:
+        def work(job: Job) -> None:
             for i in range(3000):
                 self.ticks = i + 1
-                progress(i + 1, 3000, f"tick {i + 1}")
-                if stop.wait(0.01):
+                job.report(i + 1, 3000, f"tick {i + 1}")
+                if job.pause(0.01):
                     return
 
         self.start_job("demo run", work)

@@ -17,7 +17,7 @@ from tests.widgets.panels import lines, numbers, sent, shown, words
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return tree_world(words=4, horizon=4, seed=2, kl_coef=0.2, timing="prefix")
+    return tree_world(words=4, horizon=4, seed=2, kl_coef=0.2, timing="token")
 
 
 @pytest.fixture

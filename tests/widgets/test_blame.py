@@ -31,7 +31,7 @@ def test_words_are_hidden_until_asked_for(panel: BlamePanel) -> None:
 
 def test_finer_scores_point_at_the_flaw(panel: BlamePanel) -> None:
     assert "may have spoilt it" in words(panel)
-    panel.set("timing", "prefix")
+    panel.set("timing", "token")
     paid = [item.get("n", "") for item in panel.component("strip")["items"]]
     sad = [at for at, word in enumerate(panel.game.tokens) if word == "sad"]
     assert panel.game.flaw in sad

@@ -8,8 +8,8 @@ from rllab import World
 from rllab.course.clinic import CHECKS, catalogue, fault
 from rllab.trainer.signals import definitions
 from rllab.widgets import ClinicPanel
-from rllab.widgets.clinic.words import FEW_UPDATES, pace
-from rllab.widgets.pieces.pace import about
+from rllab.widgets.clinic.captions import FEW_UPDATES, pace
+from rllab.widgets.shared.pace import about
 from tests.widgets.panels import lines, numbers, sent, words
 
 
@@ -66,7 +66,7 @@ def test_the_tokens_of_a_response_are_those_of_the_last_update(micro: World) -> 
     table = panel.component("token-table")
     titles = [column["title"] for column in table["columns"]]
     assert [cells[0]["text"] for cells in table["rows"]] == row["tokens"]
-    for title, name in (("log \u03c0", "logprobs"), ("weight", "weights"), ("V", "values")):
+    for title, name in (("log \u03c0", "logprobs"), ("weight", "policy_weights"), ("V", "values")):
         column = [numbers(cells[titles.index(title)]["text"]) for cells in table["rows"]]
         assert [one[0] for one in column] == pytest.approx(row[name], abs=0.005)
     trained = [cells[-1]["text"] for cells in table["rows"]]
@@ -177,7 +177,7 @@ def test_the_price_of_a_case_is_said_before_it_is_drawn_and_measured_by_the_last
 
 
 def test_a_case_of_a_large_model_is_short_and_said_to_take_long(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.pieces.pace.LARGE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.pace.LARGE", 10)
     panel = ClinicPanel(micro)
     assert panel.updates == FEW_UPDATES
     assert "minutes: the first update will tell" in words(panel, "price")

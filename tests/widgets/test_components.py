@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from rllab.widgets.engine.charts import Bar, Chip, Column, bars, chips, table, tint
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -19,7 +20,6 @@ from rllab.widgets.engine.components import (
     spans,
     term,
 )
-from rllab.widgets.engine.marks import Bar, Chip, Column, bars, chips, table, tint
 from rllab.widgets.engine.text import LIMIT, clean, visible
 from rllab.widgets.engine.wire import flatten, strict, wire
 from tests.plots.test_text import HARD, fuzz

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rllab import LabError, World, ZeroCritic
+from rllab.core.jobs import Job
 from rllab.plots.text import apportioned
 from rllab.truth import exact
 from rllab.widgets import ExactTreePanel
@@ -19,7 +20,7 @@ PREFIXES = [(), (3,), (3, 1), (1, 2, 5)]
 
 @pytest.fixture
 def panel() -> ExactTreePanel:
-    made = ExactTreePanel(tree_world(words=6, horizon=4, seed=1, kl_coef=0.2, timing="prefix"))
+    made = ExactTreePanel(tree_world(words=6, horizon=4, seed=1, kl_coef=0.2, timing="token"))
     assert made.alert == ""
     return made
 
@@ -190,7 +191,7 @@ def test_a_small_world_is_whole_until_it_is_cut(panel: ExactTreePanel) -> None:
 
 def test_progress_counts_the_states(panel: ExactTreePanel) -> None:
     seen: list[tuple[int, int, str]] = []
-    tree = exact(panel.world, panel.prompt, top_k=2, horizon=3, progress=lambda *at: seen.append(at))
+    tree = exact(panel.world, panel.prompt, top_k=2, horizon=3, job=Job(report=lambda *at: seen.append(at)))
     done = [at[0] for at in seen]
     assert done == sorted(done)
     assert tree.states <= done[-1] <= seen[-1][1]
@@ -224,7 +225,7 @@ def test_stop_ends_the_reading_of_a_tree_within_a_second() -> None:
 
 
 def test_many_actions_leave_a_row_for_all_others() -> None:
-    panel = ExactTreePanel(tree_world(words=11, horizon=2, kl_coef=0.3, gamma=0.9, timing="prefix"))
+    panel = ExactTreePanel(tree_world(words=11, horizon=2, kl_coef=0.3, gamma=0.9, timing="token"))
     assert rows(panel)[8][0] == "all others"
     assert len(panel.component("bars")["items"]) == 8
     shares = sum(number(row[6]) for row in rows(panel)[:-1])

@@ -41,9 +41,9 @@ def settle(panel: Panel) -> None:
 def label(panel: LabelPanel, count: int) -> None:
     """Prefer the response with more letters, so that there is something to learn."""
     for _ in range(count):
-        if not panel.sitting.questions:
+        if not panel.session.questions:
             settle(panel)
-        asked = panel.sitting.questions[0]
+        asked = panel.session.questions[0]
         panel.press("first" if len(asked.first) > len(asked.second) else "second")
     settle(panel)
 
@@ -63,15 +63,15 @@ def test_what_stands_on_the_screen_is_what_is_written_down(panel: LabelPanel, pa
 
 
 def test_tie_skip_and_undo(panel: LabelPanel, path: Path) -> None:
-    first = panel.sitting.questions[0]
+    first = panel.session.questions[0]
     panel.press("tie")
     assert [one.first for one in LabelStore(path).ties] == [first.first]
-    second = panel.sitting.questions[0]
+    second = panel.session.questions[0]
     panel.press("skip")
     assert len(LabelStore(path)) == 1
-    assert second not in panel.sitting.questions
+    assert second not in panel.session.questions
     panel.press("undo")
-    assert panel.sitting.questions[0] == first
+    assert panel.session.questions[0] == first
     assert len(LabelStore(path)) == 0
     assert panel.component("undo")["disabled"]
 
@@ -89,20 +89,20 @@ def test_keys_name_the_buttons(panel: LabelPanel) -> None:
 
 
 def test_at_the_end_of_the_line_new_pairs_come_by_themselves(panel: LabelPanel) -> None:
-    asked = list(panel.sitting.questions)
+    asked = list(panel.session.questions)
     label(panel, len(asked))
-    assert panel.sitting.questions
+    assert panel.session.questions
     shown = {(one.prompt, frozenset((one.first, one.second))) for one in asked}
-    assert not shown & {(one.prompt, frozenset((one.first, one.second))) for one in panel.sitting.questions}
+    assert not shown & {(one.prompt, frozenset((one.first, one.second))) for one in panel.session.questions}
 
 
 def test_a_new_panel_on_the_same_file_goes_on(panel: LabelPanel, micro: World, path: Path) -> None:
     label(panel, 4)
     again = LabelPanel(micro, path=path)
-    assert len(again.sitting.store) == 4
+    assert len(again.session.store) == 4
     last = load_pairs(path)[-1]
     again.press("undo")
-    asked = again.sitting.questions[0]
+    asked = again.session.questions[0]
     assert {asked.first, asked.second} == {last.chosen, last.rejected}
     assert asked.first < asked.second  # so the order does not tell what was chosen
 
@@ -110,11 +110,11 @@ def test_a_new_panel_on_the_same_file_goes_on(panel: LabelPanel, micro: World, p
 def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) -> None:
     label(panel, 24)
     run(panel, "refit")
-    report, fit = panel.sitting.reports[-1], panel.sitting._fit
+    report, fit = panel.session.reports[-1], panel.session._fit
     assert fit is not None
-    assert panel.sitting.reward is not None
-    assert report.held_out == agreement(micro, panel.sitting.reward, fit.held_out)
-    assert report.labels == len(fit.pairs) + len(fit.held_out) == len(panel.sitting.store.pairs)
+    assert panel.session.reward is not None
+    assert report.held_out == agreement(micro, panel.session.reward, fit.held_out)
+    assert report.labels == len(fit.pairs) + len(fit.held_out) == len(panel.session.store.pairs)
     kept = report.held_out
     right = f"{kept.ranked_alike:.0f}" if float(kept.ranked_alike).is_integer() else f"{kept.ranked_alike:.1f}"
     assert f"Fitted to {len(fit.pairs)} labels, the reward ranks {right} of {kept.pairs}" in words(panel)
@@ -123,7 +123,7 @@ def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) ->
     assert lines(panel, "calibration")["pairs kept aside"] == [one.observed for one in kept.calibration]
     label(panel, 6)
     run(panel, "refit")
-    assert panel.sitting._fit is fit  # it went on from where it was
+    assert panel.session._fit is fit  # it went on from where it was
     assert len(lines(panel, "accuracy")["held-out accuracy"]) == 2
     assert [badge["kind"] for badge in panel.component("badges")["badges"]] == ["monte-carlo", "learned"]
     sent(panel)
@@ -132,19 +132,19 @@ def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) ->
 def test_a_label_that_was_taken_back_is_forgotten_by_the_fit(panel: LabelPanel) -> None:
     label(panel, 12)
     run(panel, "refit")
-    before = panel.sitting._fit
+    before = panel.session._fit
     panel.press("undo")
     run(panel, "refit")
-    assert panel.sitting._fit is not before
-    assert panel.sitting.reports[-1].labels == panel.sitting.reports[0].labels - 1
+    assert panel.session._fit is not before
+    assert panel.session.reports[-1].labels == panel.session.reports[0].labels - 1
 
 
 def test_a_simulated_judge_answers_and_has_a_ceiling(panel: LabelPanel, micro: World) -> None:
     for _ in range(3):
         run(panel, "let")
-    assert {pair.judge for pair in panel.sitting.store.pairs} == {"ada"}
+    assert {pair.judge for pair in panel.session.store.pairs} == {"ada"}
     run(panel, "refit")
-    judged = panel.sitting.reports[-1].judged
+    judged = panel.session.reports[-1].judged
     assert judged is not None
     assert judged.expected <= judged.ceiling
     assert lines(panel, "accuracy")["Bayes ceiling"] == [judged.ceiling]
@@ -154,11 +154,11 @@ def test_a_simulated_judge_answers_and_has_a_ceiling(panel: LabelPanel, micro: W
 
 def test_the_learner_is_held_against_judge_and_gold_when_asked(panel: LabelPanel, micro: World) -> None:
     label(panel, 8)
-    own = panel.sitting.own
+    own = panel.session.own
     assert len(own) == 8
     panel.set("teacher", "cleo")
     panel.press("beside")
-    found = repeated_by(micro, own, panel.sitting.judges["cleo"])
+    found = repeated_by(micro, own, panel.session.judges["cleo"])
     assert f"cleo would agree with you on {100 * found.expected:.0f}%" in words(panel)
     run(panel, "reveal")
     assert micro.gold is not None
@@ -178,8 +178,8 @@ def test_the_reward_is_carried_to_training(micro: World, path: Path) -> None:
     panel.press("carry")
     assert panel.alert == ""
     carried = training.trainer.world
-    assert carried.reward is panel.sitting.reward is panel.carried.reward
-    assert carried.objective.reward is panel.sitting.reward
+    assert carried.reward is panel.session.reward is panel.carried.reward
+    assert carried.objective.reward is panel.session.reward
     assert "in training now" in words(panel)
     assert f"micro with “{carried.reward.name}”" in words(training, "where")
     training.set("world", "micro")
@@ -218,7 +218,7 @@ def test_ties_alone_and_one_label_teach_nothing(panel: LabelPanel) -> None:
     assert panel.job is not None
     assert panel.job.settle(30)
     assert "at least two" in panel.alert
-    assert panel.sitting.reports == []
+    assert panel.session.reports == []
 
 
 def test_contradictions_are_told(panel: LabelPanel, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_contradictions_are_told(panel: LabelPanel, tmp_path: Path) -> None:
     panel.set("file", str(file))
     panel.press("import")
     panel.press("skip")
-    panel.sitting.reports.clear()
+    panel.session.reports.clear()
     panel.told = None
     panel.refresh()
     assert "2 labels deny each other" in words(panel)
@@ -236,35 +236,35 @@ def test_contradictions_are_told(panel: LabelPanel, tmp_path: Path) -> None:
 def test_stop_leaves_labels_and_reward_as_they_were(panel: LabelPanel, path: Path) -> None:
     label(panel, 8)
     run(panel, "refit")
-    before, reward = load_pairs(path), panel.sitting.reward
+    before, reward = load_pairs(path), panel.session.reward
     panel.press("refit")
     panel.press("stop")
     assert panel.job is not None
     assert panel.job.settle(2)
     assert load_pairs(path) == before
-    assert panel.sitting.reward is reward or len(panel.sitting.reports) == 2
+    assert panel.session.reward is reward or len(panel.session.reports) == 2
 
 
 def test_a_full_disk_is_a_sentence_and_the_pair_stays(panel: LabelPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    asked = panel.sitting.questions[0]
+    asked = panel.session.questions[0]
     monkeypatch.setattr("os.fsync", full)
     panel.press("first")
     monkeypatch.undo()
     assert "make room" in panel.alert
-    assert panel.sitting.questions[0] == asked
-    assert len(panel.sitting.store) == 0
+    assert panel.session.questions[0] == asked
+    assert len(panel.session.store) == 0
 
 
 def test_another_world_has_a_file_of_its_own(panel: LabelPanel, path: Path) -> None:
     label(panel, 2)
     panel.set("world", "micro-tabular")
     assert panel.alert == ""
-    assert panel.sitting.store.path == path.parent / "micro-tabular.jsonl"
+    assert panel.session.store.path == path.parent / "micro-tabular.jsonl"
     panel.set("world", "micro")
-    assert len(panel.sitting.store) == 2
+    assert len(panel.session.store) == 2
 
 
 def test_a_world_without_gold_has_no_simulated_judges(micro: World, path: Path) -> None:
@@ -272,9 +272,9 @@ def test_a_world_without_gold_has_no_simulated_judges(micro: World, path: Path) 
     assert "teacher" not in panel._components
     assert "reveal" not in panel._components
     with pytest.raises(LabError, match="no gold judge"):
-        panel.sitting.reveal()
+        panel.session.reveal()
     with pytest.raises(LabError, match="this world has no gold"):
-        panel.sitting.let_judge("ada")
+        panel.session.let_judge("ada")
 
 
 def test_labels_go_to_the_users_folder_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_chips_show_change_ratio_weight_and_value_of_the_batch_itself(panel: Mic
     expected = {
         "change": change,
         "ratio": seen.batch.ratio[row, :size],
-        "weight": seen.update.targets.weights[row, :size],
+        "weight": seen.update.targets.policy_weights[row, :size],
         "value": seen.measured.values,
     }
     for mark, numbers_ in expected.items():

@@ -10,7 +10,7 @@ from rllab import World
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Form, Observatory, Plan
 from rllab.plots.text import fixed
 from rllab.widgets import ObservatoryPanel
-from rllab.widgets.observatory.words import described, law_words
+from rllab.widgets.observatory.captions import described, law_words
 from tests.patience import SOON
 from tests.widgets.panels import lines, numbers, sent, shown, words
 

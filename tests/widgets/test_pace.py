@@ -4,7 +4,7 @@ import pytest
 
 from rllab import World
 from rllab.widgets import StepperPanel, ValuePanel
-from rllab.widgets.pieces import pace
+from rllab.widgets.shared import pace
 
 
 def test_the_time_left_follows_from_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def test_the_second_start_is_refused_in_a_sentence(panel: DemoPanel) -> None:
 
 
 def test_an_error_in_a_job_reaches_the_alert(panel: DemoPanel) -> None:
-    panel.start_job("sums", lambda stop, progress: 1 // 0)
+    panel.start_job("sums", lambda job: 1 // 0)
     assert panel.job is not None
     assert panel.job.settle(2)
     assert "ZeroDivisionError" in panel.component("alert")["text"]

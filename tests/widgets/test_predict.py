@@ -1,12 +1,11 @@
 """Predict without a browser: Run opens with a kept prediction, runs stop, outcomes are compared."""
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import ProgressFunction, jobs
+from rllab.core.jobs import Job, jobs
 from rllab.course.exercises import Progress
 from rllab.course.exercises.prediction import Prediction
 from rllab.plots.charts import Curve, training_curves
@@ -22,8 +21,8 @@ def picture(outcome: str | float) -> Picture:
     return Picture(figure, "The curve rises by 1.", "a curve", outcome)
 
 
-def rises(stop: threading.Event, progress: ProgressFunction) -> Picture:
-    progress(1, 1, "done")
+def rises(job: Job) -> Picture:
+    job.report(1, 1, "done")
     return picture("up")
 
 
@@ -104,9 +103,9 @@ def test_a_recorded_run_says_so_until_the_learner_runs_one(asked: Prediction) ->
 
 
 def test_a_run_can_be_stopped_and_gives_no_outcome(asked: Prediction) -> None:
-    def endless(stop: threading.Event, progress: ProgressFunction) -> Picture:
-        progress(0, 0, "going on")
-        stop.wait(10)
+    def endless(job: Job) -> Picture:
+        job.report(0, 0, "going on")
+        job.pause(10)
         return picture("up")
 
     panel = PredictPanel("A curve", asked, endless)
@@ -124,7 +123,7 @@ def test_a_run_can_be_stopped_and_gives_no_outcome(asked: Prediction) -> None:
 
 
 def test_an_error_in_the_run_is_a_sentence(asked: Prediction) -> None:
-    def broken(stop: threading.Event, progress: ProgressFunction) -> Picture:
+    def broken(job: Job) -> Picture:
         raise LabError("length", 0, "choose at least 1")
 
     panel = PredictPanel("A curve", asked, broken)
@@ -136,7 +135,7 @@ def test_an_error_in_the_run_is_a_sentence(asked: Prediction) -> None:
 
 def test_a_number_is_predicted_in_a_box(tmp_path: Path) -> None:
     asked = Prediction("factor", "By what factor?", unit="times", progress=Progress(tmp_path))
-    panel = PredictPanel("A factor", asked, lambda stop, progress: picture(21.1))
+    panel = PredictPanel("A factor", asked, lambda job: picture(21.1))
     panel.set("answer", "many")
     assert "write a number" in panel.alert
     panel.set("answer", "20")

@@ -6,10 +6,10 @@ import torch
 from rllab import World, load_world
 from rllab.policy.generation import generate
 from rllab.reward.judges import happy_words
-from rllab.reward.reward import pay
+from rllab.reward.reward import per_token_scores
 from rllab.reward.shaping import Redistributed, WeightedSum, even_shares
 from rllab.widgets import RewardPanel
-from rllab.worlds.scoring import TIMINGS, contrasts, kind_of, read, response_from_ids, response_of
+from rllab.worlds.reward_trace import TIMINGS, contrasts, kind_of, read, response_from_ids, response_of
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
 TEXT = "is not happy"
@@ -61,7 +61,7 @@ def test_increments_sum_to_the_total_under_every_timing_and_levels_do_not(
             for timing in TIMINGS:
                 assert sum(found.paid[timing]) == pytest.approx(found.total, abs=1e-4)
                 scores = torch.tensor([found.prefix_scores])
-                level = pay(scores, response, timing=timing, prefix_pay="level")[0].tolist()
+                level = per_token_scores(scores, response, timing=timing, prefix_pay="level")[0].tolist()
                 assert found.level[timing] == pytest.approx(level, abs=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_contrasts_share_the_same_score_out(micro: World) -> None:
     response = response_of(micro, "cat is", TEXT)
     own, even = (read(micro, one, response) for one in (micro.reward, Redistributed("even", micro.reward, even_shares)))
     assert even.total == pytest.approx(own.total)
-    assert even.paid["prefix"] == pytest.approx([own.total / 4] * 4)
+    assert even.paid["token"] == pytest.approx([own.total / 4] * 4)
     assert [one.name for one in contrasts(micro)] == ["shaped by V", "shared out by attention", "shared out evenly"]
     assert micro.gold is not None
     assert (kind_of(micro.gold), kind_of(micro.reward)) == ("exact", "learned")
@@ -91,7 +91,7 @@ def test_what_is_written_under_the_tokens_adds_up_to_the_sentence(panel: RewardP
         else:
             assert "nothing is paid" in words(panel)
     total = shown(read(panel.world, panel.world.reward, response_of(panel.world, panel.prompt, TEXT)).total)
-    assert (round(sum(paid), 2) == total) == (how == "increment" or timing != "prefix")
+    assert (round(sum(paid), 2) == total) == (how == "increment" or timing != "token")
 
 
 def test_scores_are_those_of_the_reward(panel: RewardPanel, micro: World) -> None:
@@ -147,7 +147,7 @@ def test_a_second_reward_stands_beside_the_first(tales: World) -> None:
     drawn = lines(panel, "scores")
     assert drawn["happy words"][-1] == 0.0  # one happy word less one sad word: deaf to `not`
     assert {row[0]["text"] for row in panel.component("parts")["rows"]} == {"happy words: happy", "happy words: sad"}
-    panel.set("timing", "segment")
+    panel.set("timing", "sentence")
     assert sum(value != 0 for value in chip_numbers(panel)) <= 3
     panel.set("beside", "")
     assert list(lines(panel, "scores")) == ["reward"]

@@ -52,7 +52,7 @@ def test_the_sentence_quotes_the_weights_and_the_pair_that_differs_most(panel: S
     panel.set("row", "3")
     panel.set("strip-ppo", 1)
     said = numbers(words(panel))
-    assert said[:-1] == [shown(float(view.weights[3, 1])) for view in seen.views]
+    assert said[:-1] == [shown(float(view.policy_weights[3, 1])) for view in seen.views]
     assert said[-1] == shown(float(seen.cosines.min()))
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from rllab import Critic, LabError, Stepper, World
 from rllab.truth import estimates, exact, what_if
-from rllab.truth.estimates import foreseen
+from rllab.truth.estimates import lookahead
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
 from rllab.widgets.stepper.captions import advantage_words
-from rllab.worlds.branches import MOST, Lines
+from rllab.worlds.branches import MOST, BranchTree
 from tests.patience import SOON
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words
@@ -20,7 +20,7 @@ from tests.widgets.panels import lines, numbers, sent, shown, words
 
 @pytest.fixture(scope="module")
 def small() -> World:
-    return tree_world(words=4, horizon=4, seed=5, kl_coef=0.2, timing="prefix")
+    return tree_world(words=4, horizon=4, seed=5, kl_coef=0.2, timing="token")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def panel(small: World) -> StepperPanel:
 @pytest.fixture
 def large(small: World, monkeypatch: pytest.MonkeyPatch) -> StepperPanel:
     """Return a panel on the same world, taken for one that is too large to be known exactly."""
-    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
     panel = begun(small)
     panel.set("samples", "200")
     return panel
@@ -107,7 +107,7 @@ def test_the_sentence_names_the_best_candidate_and_quotes_its_bar(panel: Stepper
 
 
 def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
     panel = StepperPanel(Stepper(micro), lenses=("policy", "advantage"))
     assert kinds(panel) == ["learned"]
     found = estimates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
@@ -120,7 +120,7 @@ def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, mon
 
 
 def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.pieces.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
     model = copy.deepcopy(micro.critic.model)
     stepper = Stepper(micro.replace(critic=Critic.beside(model, model)))
     stepper.step(3)
@@ -273,24 +273,20 @@ def test_a_bar_that_was_written_before_leads_there_and_writes_nothing_twice(pane
     assert (len(panel.lines), panel.selected, panel.stepper.prefix_ids) == (1, 2, (0, 2, 1))
 
 
-def test_the_tree_is_read_from_the_texts_as_they_are(tabular_lines: Lines) -> None:
-    laid = [
-        (lane.number, lane.above, lane.at, [step.token_id for step in lane.steps]) for lane in tabular_lines.lanes()
-    ]
+def test_the_tree_is_read_from_the_texts_as_they_are(tabular_lines: BranchTree) -> None:
+    laid = [(row.number, row.above, row.at, [step.token_id for step in row.steps]) for row in tabular_lines.rows()]
     assert laid == [(0, None, 0, [3, 5, 3]), (1, 0, 2, [6]), (2, 0, 1, [4])]
     tabular_lines.go_to(0)
     for _ in range(2):
         tabular_lines.stepper.back()
     tabular_lines.stepper.step(4)  # now as line 2 begins
-    laid = [
-        (lane.number, lane.above, lane.at, [step.token_id for step in lane.steps]) for lane in tabular_lines.lanes()
-    ]
+    laid = [(row.number, row.above, row.at, [step.token_id for step in row.steps]) for row in tabular_lines.rows()]
     assert laid == [(0, None, 0, [3, 4]), (2, 0, 2, []), (1, 0, 1, [5, 6])]
 
 
 @pytest.fixture
-def tabular_lines(micro: World) -> Lines:
-    found = Lines(Stepper(micro))
+def tabular_lines(micro: World) -> BranchTree:
+    found = BranchTree(Stepper(micro))
     for token in (3, 5, 3):
         found.stepper.step(token)
     found.branch(2, 6)
@@ -300,7 +296,7 @@ def tabular_lines(micro: World) -> Lines:
 
 
 def test_beyond_a_dozen_lines_the_oldest_that_leads_nowhere_is_forgotten(micro: World) -> None:
-    found = Lines(Stepper(micro))
+    found = BranchTree(Stepper(micro))
     for token in (3, 5):
         found.stepper.step(token)
     for t in (0, 1):
@@ -325,7 +321,7 @@ def test_the_critic_reads_one_column_a_candidate_however_long_the_line_is(micro:
     for token in (3, 5, 1):
         panel.stepper.step(token)
     seen.clear()
-    foreseen(panel.stepper, 3, (1, 2))
+    lookahead(panel.stepper, 3, (1, 2))
     assert seen == [(8, 1)]
 
 

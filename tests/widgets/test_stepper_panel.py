@@ -9,7 +9,7 @@ import torch
 from rllab import LabError, Stepper, World, ZeroCritic
 from rllab.plots.text import probability
 from rllab.widgets import StepperPanel
-from rllab.widgets.pieces.line import candidates, read_line
+from rllab.widgets.shared.line import candidates, read_line
 from tests.fakes import fake_policy
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
@@ -196,7 +196,7 @@ def test_after_the_end_there_is_no_value(panel: StepperPanel) -> None:
     sent(panel)
 
 
-@pytest.mark.parametrize("timing", ["eos", "segment", "prefix"])
+@pytest.mark.parametrize("timing", ["end", "sentence", "token"])
 def test_what_is_paid_sums_to_the_score_of_a_finished_line(micro: World, timing: str) -> None:
     world = micro.replace(objective=dataclasses.replace(micro.objective, timing=timing))
     stepper = Stepper(world)
@@ -204,7 +204,7 @@ def test_what_is_paid_sums_to_the_score_of_a_finished_line(micro: World, timing:
         stepper.step(token)
         line = read_line(stepper, scored=True)
         unfinished = sum(one.paid for one in line.written)
-        assert unfinished == pytest.approx(0.0 if timing == "eos" else line.score if timing == "prefix" else unfinished)
+        assert unfinished == pytest.approx(0.0 if timing == "end" else line.score if timing == "token" else unfinished)
     stepper.step(world.policy.eos_id)
     line = read_line(stepper, scored=True)
     score = float(world.reward.score(stepper.sequences()).total[0])

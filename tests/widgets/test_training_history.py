@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rllab import LabError, Trainer, World
-from rllab.trainer.comparison import MOST, Shelf
+from rllab.trainer.comparison import MOST, KeptRuns
 from rllab.trainer.diagnostics import diagnose, summary
 from rllab.widgets import TrainingPanel
 from tests.patience import SOON
@@ -111,13 +111,13 @@ def test_a_copy_beside_stays_and_its_curves_lie_under_the_run(panel: TrainingPan
     assert scores(panel.trainer) == kept
     assert lines(panel, "score")["A: reward model"] != pytest.approx(kept)  # they have changed places
     act(panel, "drop-a")
-    assert list(panel.shelf) == []
+    assert list(panel.kept_runs) == []
     assert set(lines(panel, "score")) == {"reward model", "gold"}
     sent(panel)
 
 
 def test_the_difference_of_two_runs_is_told(micro: World) -> None:
-    shelf, first = Shelf(), Trainer(micro, "ppo", micro.config("ppo", kl_coef=0.3, batch_size=16))
+    shelf, first = KeptRuns(), Trainer(micro, "ppo", micro.config("ppo", kl_coef=0.3, batch_size=16))
     with pytest.raises(LabError, match="no finished update"):
         shelf.keep(first)
     first.update()

@@ -14,7 +14,7 @@ from rllab.plots.charts import MOST_POINTS
 from rllab.plots.text import fixed
 from rllab.value.critic import ZeroCritic
 from rllab.widgets import TrainingPanel
-from rllab.widgets.training.words import ratio_finding, reading
+from rllab.widgets.training.captions import ratio_finding, reading
 from tests.patience import SOON
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
@@ -201,7 +201,7 @@ class Broken:
 
     name: str = "broken"
 
-    def score(self, sequences: Sequences, *, timing: str = "eos") -> Scores:
+    def score(self, sequences: Sequences, *, timing: str = "end") -> Scores:
         nothing = torch.full(sequences.response_mask.shape, float("nan"))
         return Scores(nothing.sum(dim=1), {}, nothing)
 

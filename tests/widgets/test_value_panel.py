@@ -2,13 +2,13 @@
 
 import copy
 import math
-import threading
 
 import pytest
 
 from rllab import Critic, LabError, Stepper, World, ZeroCritic
+from rllab.core.jobs import Job
 from rllab.truth import exact, monte_carlo, what_if
-from rllab.truth.what_if import fan
+from rllab.truth.what_if import continuations
 from rllab.widgets import ValuePanel
 from rllab.widgets.engine.panel import Panel
 from tests.truth.trees import tree_world
@@ -17,7 +17,7 @@ from tests.widgets.panels import lines, numbers, sent, shown, words
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return tree_world(words=4, horizon=4, seed=5, kl_coef=0.2, timing="prefix")
+    return tree_world(words=4, horizon=4, seed=5, kl_coef=0.2, timing="token")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def run(panel: Panel, key: str) -> None:
 
 
 def test_a_fan_is_the_sample_behind_the_estimate(world: World) -> None:
-    found = fan(world, "a", (1,), samples=50, seed=3)
+    found = continuations(world, "a", (1,), samples=50, seed=3)
     (estimate,) = monte_carlo(world, "a", [(1,)], samples=50, seed=3)
     assert found.returns == pytest.approx(estimate.returns)
     assert found.estimate.standard_error == pytest.approx(estimate.standard_error)
@@ -47,7 +47,7 @@ def test_a_fan_is_the_sample_behind_the_estimate(world: World) -> None:
 def test_a_forecast_with_a_critic_begins_at_its_value(micro: World) -> None:
     stepper = Stepper(micro)
     stepper.step(3)
-    found = fan(micro, micro.prompts[0], (3,), samples=20, seed=0)
+    found = continuations(micro, micro.prompts[0], (3,), samples=20, seed=0)
     assert all(row[0] == pytest.approx(stepper.state.value) for row in found.forecasts)
     assert [row[-1] for row in found.forecasts] == pytest.approx(found.returns)
 
@@ -55,7 +55,7 @@ def test_a_forecast_with_a_critic_begins_at_its_value(micro: World) -> None:
 @pytest.mark.parametrize(("prefix", "samples", "said"), [((4,), 8, "over"), ((9,), 8, "9"), ((), 0, "from 1 to")])
 def test_what_cannot_be_continued_is_refused(world: World, prefix: tuple[int, ...], samples: int, said: str) -> None:
     with pytest.raises(LabError, match=said):
-        fan(world, "a", prefix, samples=samples, seed=0)
+        continuations(world, "a", prefix, samples=samples, seed=0)
 
 
 def test_exact_values_are_drawn_at_once_and_the_sentence_quotes_them(panel: ValuePanel, world: World) -> None:
@@ -88,7 +88,7 @@ def test_the_fan_and_its_sentence(panel: ValuePanel, world: World) -> None:
     panel.set("strip", 1)
     assert "no-fan" in panel._components
     run(panel, "fan")
-    found = panel.sampled.fan
+    found = panel.sampled.continuations
     assert found is not None
     assert found.prefix == (0,)
     counts = next(trace for trace in panel.component("rays")["figure"]["data"] if trace["type"] == "bar")["x"]
@@ -98,7 +98,7 @@ def test_the_fan_and_its_sentence(panel: ValuePanel, world: World) -> None:
     assert said[:2] == [shown(found.estimate.mean), shown(found.estimate.standard_error)]
     assert said[-1] == shown(exact(world, "a").V((0,)))
     panel.set("strip", 0)
-    assert panel.sampled.fan is None
+    assert panel.sampled.continuations is None
 
 
 def test_two_tokens_are_compared_and_read_in_one_sentence(panel: ValuePanel, world: World) -> None:
@@ -153,8 +153,8 @@ def test_stop_ends_the_sampling_and_keeps_what_was_there(panel: ValuePanel) -> N
     run(panel, "along")
     kept = panel.sampled
 
-    def forever(stop: threading.Event, progress: object) -> None:
-        assert stop.wait(20)
+    def forever(job: Job) -> None:
+        assert job.pause(20)
 
     panel.start_job("waiting", forever)
     panel.refresh()

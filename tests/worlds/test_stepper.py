@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.trainer.trainer import Trainer
 from rllab.value.critic import Critic, ZeroCritic
 from rllab.worlds.stepper import SHOWN, Stepper
@@ -221,7 +222,7 @@ def test_finish_can_be_stopped(world):
     stop = threading.Event()
     stop.set()
     stepper = Stepper(world)
-    assert stepper.finish(stop) == []
+    assert stepper.finish(Job(stop)) == []
     assert not stepper.done
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import torch
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import UpdateRecord
 from rllab.course.clinic.faults import HEALTHY, RUNS, Fault, catalogue, fault
-from rllab.policy.generation import Progress
 from rllab.trainer.stages import STAGES, Stages
 from rllab.trainer.trainer import Trainer
 from rllab.trainer.update_trace import OpenedUpdate, open_update, token_rows
@@ -74,19 +73,17 @@ class Case:
         """Tell whether the fault has been named."""
         return self._hidden.name in self.answers
 
-    def run(self, n: int = UPDATES, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def run(self, n: int = UPDATES, *, job: Job = NO_JOB) -> None:
         """Run the case and its healthy twin n updates further; a run that is stopped goes on from there."""
         if n < 1:
             raise LabError("updates", n, "give a whole number of at least 1")
         first = self.twin.index
         while (done := self.twin.index - first) < n:
-            if progress is not None:
-                progress(done, n, f"update {self.twin.index + 1}")
+            job.report(done, n, f"update {self.twin.index + 1}")
             if self.trainer.index == self.twin.index:
-                self.opened = open_update(self.trainer, stop=stop)
-            self.twin.update(stop=stop)
-        if progress is not None:
-            progress(n, n, f"update {self.twin.index}")
+                self.opened = open_update(self.trainer, job=job)
+            self.twin.update(job=job)
+        job.report(n, n, f"update {self.twin.index}")
 
     def start_again(self, **changes: Any) -> Trainer:
         """Return the run as it was before its first update, fault included, with some settings changed."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from rllab.core.jobs import Job
 from rllab.course.clinic.cases import Case
-from rllab.maths.masking import fill
+from rllab.maths.masking import apply_mask
 from rllab.value.evaluation import evaluate
 
 COMPARED = {"policy loss": "loss/policy_avg", "gradient norm": "grad_norm"}
@@ -30,12 +30,12 @@ class Check:
 
     name: str
     title: str
-    do: Callable[[Case, threading.Event], Sighting]  # what sets the event gives it up, with `Stopped`
+    do: Callable[[Case, Job], Sighting]
 
 
-def score_again(case: Case, stop: threading.Event) -> Sighting:
+def score_again(case: Case, job: Job) -> Sighting:
     """Let the reward judge the texts of the last update once more."""
-    del stop  # no network is run again but the reward's
+    del job  # no network is run again but the reward's
     written = case.last.scores.total
     again = case.trainer.world.objective.score(case.last.rollout).total
     off = ~_close(written, again)
@@ -50,11 +50,11 @@ def score_again(case: Case, stop: threading.Event) -> Sighting:
     )
 
 
-def read_again(case: Case, stop: threading.Event) -> Sighting:
+def read_again(case: Case, job: Job) -> Sighting:
     """Go back to before the last update, and read policy and critic on its texts."""
     rows, then = case.last.rollout, case.trainer.fork()
-    then.rewind(case.trainer.index - 1, stop=stop)
-    again = evaluate(then.world.policy, rows, critic=then.world.critic, temperature=then.config.temperature, stop=stop)
+    then.rewind(case.trainer.index - 1, job=job)
+    again = evaluate(then.world.policy, rows, critic=then.world.critic, temperature=then.config.temperature, job=job)
     read = {"log π": (rows.logprobs, again.logprobs), "V": (rows.values, again.values)}
     off = {name: _furthest(*pair, rows.response_mask) for name, pair in read.items()}
     words = " and ".join(f"{name} by at most {size:.2g}" for name, size in off.items())
@@ -64,11 +64,11 @@ def read_again(case: Case, stop: threading.Event) -> Sighting:
     )
 
 
-def cut_again(case: Case, stop: threading.Event) -> Sighting:
+def cut_again(case: Case, job: Job) -> Sighting:
     """Do the first update once more, with the batch cut into other micro-batches."""
     config, first = case.trainer.config, case.history[0].metrics
     size = config.batch_size if config.micro_batch_size < config.batch_size else config.batch_size // 4
-    again = case.start_again(micro_batch_size=size).update(stop=stop)
+    again = case.start_again(micro_batch_size=size).update(job=job)
     pairs = {title: (first[name], again[name]) for title, name in COMPARED.items()}
     said = ", ".join(f"{title} {_written(one)} and {_written(other)}" for title, (one, other) in pairs.items())
     return Sighting(
@@ -90,7 +90,7 @@ def _close(first: Tensor, second: Tensor) -> Tensor:
 
 def _furthest(first: Tensor, second: Tensor, mask: Tensor) -> float:
     """Return the largest difference where the mask holds."""
-    return float(fill(first - second, mask).abs().max())
+    return float(apply_mask(first - second, mask).abs().max())
 
 
 def _written(value: float) -> str:

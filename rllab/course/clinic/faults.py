@@ -10,7 +10,7 @@ from typing import Any
 
 from rllab.core.errors import LabError, nearest
 from rllab.core.files import data_dir
-from rllab.course.clinic.surgery import SURGERY
+from rllab.course.clinic.fault_stages import SURGERY
 from rllab.trainer.stages import Stages
 
 HEALTHY = "healthy"

@@ -20,10 +20,10 @@ from rllab.core.notation import label
 from rllab.core.records import Sequences
 from rllab.course.exercises.records import Verdict
 from rllab.policy.generation import generate, sequences_from_ids
-from rllab.reward.reward import Reward, payment_places
+from rllab.reward.reward import Reward, reward_positions
 from rllab.worlds import World
 
-TIMINGS: tuple[Timing, ...] = ("eos", "segment", "prefix")
+TIMINGS: tuple[Timing, ...] = ("end", "sentence", "token")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class BlameGame:
         self.ids = self._planted(good)
         self.score = float(self._scores([self.ids])[0])
         self._probs = self._policy_probs()
-        self.timing: Timing = "eos"
+        self.timing: Timing = "end"
         self.rerolls: list[Reroll] = []
         self.verdict: Verdict | None = None
 
@@ -112,7 +112,7 @@ class BlameGame:
 
     def _unit_pay(self) -> list[float]:
         """Return for each token what its unit is paid: the token, its sentence, or the whole text."""
-        places = payment_places(self._sequences([self.ids]), timing=self.timing)[0, :-1].tolist()
+        places = reward_positions(self._sequences([self.ids]), timing=self.timing)[0, :-1].tolist()
         paid, units = self.paid, []
         following = paid[-1]
         for place in reversed(range(len(paid))):

@@ -5,11 +5,11 @@ The first card that asks for a record nobody has made ends the play, and the run
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, Scores, State, Targets
 from rllab.trainer.stages import Phase
 from rllab.trainer.trainer import Trainer
@@ -56,11 +56,11 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-def play(cards: Sequence[str], trainer: Trainer, *, stop: threading.Event | None = None) -> list[Played]:
+def play(cards: Sequence[str], trainer: Trainer, *, job: Job = NO_JOB) -> list[Played]:
     """Play the cards in their order on one update of a trainer; an order that ends early leaves no trace."""
     made = {""}
     played: list[Played] = []
-    phases = trainer.phases(stop=stop)
+    phases = trainer.phases(job=job)
     try:
         for card in cards:
             part = _part(card)
@@ -95,8 +95,8 @@ def _make(card: str, trainer: Trainer, phases: Generator[Phase, None, dict[str, 
     if isinstance(record, Scores):
         return f"Scores: {float(record.total.mean()):.2f} on average, {float(record.total[0]):.2f} for the first."
     if isinstance(record, Targets):
-        spread = float(record.advantages[record.mask].std())
-        return f"Targets: an advantage for each of {int(record.mask.sum())} tokens, spread {spread:.2f}."
+        spread = float(record.advantages[record.loss_mask].std())
+        return f"Targets: an advantage for each of {int(record.loss_mask.sum())} tokens, spread {spread:.2f}."
     raise LabError("card", card, "it came out of turn")
 
 

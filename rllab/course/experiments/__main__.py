@@ -1,6 +1,6 @@
 """Run experiments at workshop size and keep what they gave: `python -m rllab.course.experiments NAME ...`.
 
-A name with a size behind it, such as x17-tales, is the same experiment at that size.
+A name with a size behind it, such as critic_foresight-tales, is the same experiment at that size.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import argparse
 import importlib
 import sys
 import time
-from pathlib import Path
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import Job
+from rllab.course.experiments import NAMES
 from rllab.course.experiments.recorded import record
 
-FURTHER = ("x17-tales",)  # experiments that have one more size worth keeping
+FURTHER = ("critic_foresight-tales",)  # experiments that have one more size worth keeping
 
 
 def known() -> list[str]:
-    """List the experiments by the names of their modules, and those of a further size."""
-    return sorted([*(path.stem for path in Path(__file__).parent.glob("x[0-9]*.py")), *FURTHER])
+    """Return the names of the experiments, and those of a further size."""
+    return [*NAMES, *FURTHER]
 
 
 def main() -> int:
@@ -32,7 +33,7 @@ def main() -> int:
         size = getattr(module, (further or "workshop").upper())
         began = time.perf_counter()
         try:
-            result = module.run(size, progress=_say)
+            result = module.run(size, job=Job(report=_say))
         except LabError as error:
             sys.stderr.write(f"{name}: {error}\n")
             return 2

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rllab.core.errors import Stopped
+from rllab.core.jobs import NO_JOB, Job
 
 BATCH = 16  # texts of one step
 WORDS = 4
@@ -37,13 +36,7 @@ class Needed:
 
 
 def texts_needed(
-    credit_of: Credit,
-    reached: Callable[[Tensor], Tensor],
-    *,
-    length: int,
-    search: Search,
-    seed: int,
-    stop: threading.Event | None = None,
+    credit_of: Credit, reached: Callable[[Tensor], Tensor], *, length: int, search: Search, seed: int, job: Job = NO_JOB
 ) -> Needed:
     """Learn from batches of texts until `reached` is true of the target words' chances, (R, T) -> (R,) bool.
 
@@ -56,8 +49,7 @@ def texts_needed(
     needed = torch.full((len(rate),), search.cap)
     learning = torch.ones(len(rate), dtype=torch.bool)
     for texts in range(BATCH, search.cap + 1, BATCH):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         rows = learning.nonzero()[:, 0]
         logits[rows] += rate[rows] * gradient(logits[rows], credit_of, generator=generator)
         done = rows[reached(logits[rows].softmax(dim=2)[..., 0])]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, TypeVar
 
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.course.experiments.recorded import recorded_result
 
 Drawn = TypeVar("Drawn")
 
 
-def live(experiment: ModuleType, draw: Callable[[Any], Drawn]) -> Callable[[threading.Event, ProgressFunction], Drawn]:
+def live(experiment: ModuleType, draw: Callable[[Any], Drawn]) -> Callable[[Job], Drawn]:
     """Return what a prediction unlocks: the experiment at its FAST size, and its result drawn."""
 
-    def run(stop: threading.Event, progress: ProgressFunction) -> Drawn:
-        return draw(experiment.run(experiment.FAST, stop=stop, progress=progress))
+    def run(job: Job) -> Drawn:
+        return draw(experiment.run(experiment.FAST, job=job))
 
     return run
 

@@ -1,8 +1,8 @@
-"""The figures of the experiments on credit: noise by length (X1), samples by length (X2), shaping (X4)."""
+"""The figures of the experiments on credit: noise by length, samples by length, shaping."""
 
 from __future__ import annotations
 
-from rllab.course.experiments import x01, x02, x04
+from rllab.course.experiments import noise_by_length, samples_by_length, shaping
 from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
 from rllab.plots.drawing import Picture, colour, drawing
 from rllab.plots.text import fixed, significant
@@ -22,13 +22,13 @@ def growth(slope: float) -> str:
     return GROWTH[min(GROWTH, key=lambda known: abs(known - slope))]
 
 
-def noise_by_length(result: x01.Result) -> Picture:
+def noise_growth(result: noise_by_length.Result) -> Picture:
     """Draw the noise-to-signal ratio over the length of the text, both logarithmic; dots measured, lines exact.
 
     The outcome says how the ratio grows with one score at the end, see GROWTH.
     """
     lines = []
-    for arm in x01.ARMS:
+    for arm in noise_by_length.ARMS:
         ratios = [one for one in result.ratios if one.arm == arm]
         lengths = [one.length for one in ratios]
         lines.append(Line("", lengths, [one.measured for one in ratios], ROLE[arm], mode="markers"))
@@ -37,7 +37,7 @@ def noise_by_length(result: x01.Result) -> Picture:
     axes = Axes("tokens in a text", "noise / signal of one text", log_x=True, log_y=True, ticks=stops)
     drawn = line_chart(lines, axes)
     ends = [one.measured for one in result.ratios if one.arm == "terminal"]
-    slopes = ", ".join(f"{fixed(result.slope(arm))} for {NAME[arm]}" for arm in x01.ARMS)
+    slopes = ", ".join(f"{fixed(result.slope(arm))} for {NAME[arm]}" for arm in noise_by_length.ARMS)
     words = (
         f"From {stops[0]} to {stops[-1]} tokens the ratio grows from {significant(ends[0])} to {significant(ends[-1])} "
         f"with one score at the end (dots: measured; lines: exact). Slopes on this log-log picture: {slopes}; 1 means "
@@ -47,20 +47,20 @@ def noise_by_length(result: x01.Result) -> Picture:
     return Picture(drawn, words, "noise-to-signal ratio by length of the text", grows, ("exact", "average"))
 
 
-def samples_by_length(result: x02.Result) -> Picture:
+def samples_growth(result: samples_by_length.Result) -> Picture:
     """Draw how many texts it takes to learn over their length, each arm at its own best learning rate.
 
     The outcome says how their number grows with one score at the end, see GROWTH.
     """
     lines = []
-    for arm in x01.ARMS:
+    for arm in noise_by_length.ARMS:
         costs = [cost for cost in result.costs if cost.arm == arm]
         lengths, texts = [one.length for one in costs], [one.texts for one in costs]
         lines.append(Line(NAME[arm], lengths, texts, ROLE[arm], mode="lines+markers"))
-    exact = [cost for cost in result.costs if cost.arm == x02.EXACT]
+    exact = [cost for cost in result.costs if cost.arm == samples_by_length.EXACT]
     lengths, texts = [one.length for one in exact], [one.texts for one in exact]
     lines.append(Line("all or nothing", lengths, texts, "down", "dash", mode="lines+markers"))
-    stops = sorted({cost.length for cost in result.costs if cost.arm != x02.EXACT} | {1, 4})
+    stops = sorted({cost.length for cost in result.costs if cost.arm != samples_by_length.EXACT} | {1, 4})
     axes = Axes("tokens in a text", "texts until it is learned", log_x=True, log_y=True, ticks=stops)
     drawn = line_chart(lines, axes)
     words = (
@@ -71,7 +71,7 @@ def samples_by_length(result: x02.Result) -> Picture:
     return Picture(drawn, words, "texts needed by length", growth(result.slope("terminal", beyond=NOISY)))
 
 
-def shaping_arms(result: x04.Result) -> Picture:
+def shaping_arms(result: shaping.Result) -> Picture:
     """Draw how many texts each use of one and the same potential needs; the outcome is the quickest that is fair.
 
     Fair are those that leave the objective as it is: all but the progress bonus.

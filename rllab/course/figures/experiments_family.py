@@ -1,4 +1,4 @@
-"""Pictures of the experiments of the family: the length bias (X11), DPO beside RL (X13), the cliff (X16)."""
+"""Pictures of the experiments of the family: the length bias, DPO beside RL, the cliff."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rllab.course.experiments import x11, x13, x16
-from rllab.course.figures.experiments_training import length_bias
+from rllab.course.experiments import cliff, dpo_vs_rlhf, length_bias
+from rllab.course.figures.experiments_training import length_curves
 from rllab.plots.charts import Axes, Line, line_chart
 from rllab.plots.drawing import Picture
 from rllab.plots.text import fixed
@@ -20,49 +20,53 @@ FLOOR = -150.0  # return: a few early episodes are far below, and would flatten 
 RULE_ROLES = {"SARSA": "policy", "Q-learning": "reward", "double Q-learning": "value"}
 
 
-def lengths(result: x11.Result) -> Picture:
+def lengths(result: length_bias.Result) -> Picture:
     """Draw the length bias; the outcome is who has become longer under GRPO's average, with batches of one group."""
-    runs = result.of(x11.GRPO, 1)
+    runs = result.of(length_bias.GRPO, 1)
     wrong, right = (statistics.fmean(getattr(run, side)[-1] for run in runs) for side in ("wrong", "right"))
-    return replace(length_bias(result), outcome=_who_grew(wrong, right))
+    return replace(length_curves(result), outcome=_who_grew(wrong, right))
 
 
 def _who_grew(wrong: float, right: float) -> str:
     """Say which answers have become longer: the id of an option."""
-    grew = [name for name, end in (("wrong", wrong), ("right", right)) if end > MUCH * x11.START]
+    grew = [name for name, end in (("wrong", wrong), ("right", right)) if end > MUCH * length_bias.START]
     return {0: "none", 1: grew[0] if grew else "", 2: "both"}[len(grew)]
 
 
-def dpo_beside_rl(result: x13.Result) -> Picture:
+def dpo_beside_rl(result: dpo_vs_rlhf.Result) -> Picture:
     """Draw how much of the gap to the optimum each arm closed, by the number of pairs."""
     counts = sorted({one.pairs for one in result.outcomes})
-    styles = {x13.ARMS[0]: ("value", "solid"), x13.ARMS[1]: ("reward", "solid"), x13.ARMS[2]: ("policy", "dot")}
+    styles = {
+        dpo_vs_rlhf.ARMS[0]: ("value", "solid"),
+        dpo_vs_rlhf.ARMS[1]: ("reward", "solid"),
+        dpo_vs_rlhf.ARMS[2]: ("policy", "dot"),
+    }
     lines = [
         Line(arm, counts, [result.closed(arm, pairs) for pairs in counts], role, dash, mode="lines+markers")
         for arm, (role, dash) in styles.items()
     ]
     axes = Axes("pairs (logarithmic)", "share of the gap closed", log_x=True, ticks=counts)
     asked = FEW if FEW in counts else counts[0]
-    few = {arm: result.closed(arm, asked) for arm in x13.ARMS}
-    free, held = few[x13.ARMS[1]], few[x13.ARMS[0]]
+    few = {arm: result.closed(arm, asked) for arm in dpo_vs_rlhf.ARMS}
+    free, held = few[dpo_vs_rlhf.ARMS[1]], few[dpo_vs_rlhf.ARMS[0]]
     words = (
         f"With {asked} pairs DPO closes {fixed(free)} of the gap as it is (below 0 is worse than the reference), "
-        f"{fixed(few[x13.ARMS[2]])} when it is held back, and reward model plus RL {fixed(held)}; with {counts[-1]:,} "
-        f"pairs they reach {fixed(result.closed(x13.ARMS[1], counts[-1]))} and "
-        f"{fixed(result.closed(x13.ARMS[0], counts[-1]))}."
+        f"{fixed(few[dpo_vs_rlhf.ARMS[2]])} when it is held back, and reward model plus RL {fixed(held)}; with "
+        f"{counts[-1]:,} pairs they reach {fixed(result.closed(dpo_vs_rlhf.ARMS[1], counts[-1]))} and "
+        f"{fixed(result.closed(dpo_vs_rlhf.ARMS[0], counts[-1]))}."
     )
     return Picture(line_chart(lines, axes), words, "share of the gap closed by number of pairs", _winner(few))
 
 
 def _winner(closed: dict[str, float]) -> str:
     """Say who is best with few pairs: the id of an option."""
-    reward, free, held = (closed[arm] for arm in x13.ARMS)
+    reward, free, held = (closed[arm] for arm in dpo_vs_rlhf.ARMS)
     if free > max(reward, held) + NEAR:
         return "dpo"
     return "held" if abs(reward - held) <= NEAR else "reward"
 
 
-def cliff(result: x16.Result) -> Picture:
+def cliff_returns(result: cliff.Result) -> Picture:
     """Draw what each rule earns while it learns and explores, and say what its greedy path is worth."""
     lines, said, online = [], [], {}
     for arm in result.arms:

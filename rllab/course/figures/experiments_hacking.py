@@ -1,4 +1,4 @@
-"""Pictures of what goes wrong: best of n (X6, X7), a learned reward (X8), the frontier (X9), the two by two (X20)."""
+"""Pictures of what goes wrong: best of n, a learned reward, the frontier, the two by two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rllab.course.experiments import x06, x07, x08, x09, x12, x20
+from rllab.course.experiments import (
+    best_of_n_gold,
+    best_of_n_kl,
+    credit_or_objective,
+    entropy_bonus,
+    kl_frontier,
+    learned_reward,
+)
 from rllab.course.figures.experiments_training import found_by_bonus
 from rllab.plots.charts import Axes, Line, line_chart
 from rllab.plots.drawing import Picture
@@ -22,17 +29,17 @@ KINDS = {
 LATER = 1.1  # a peak that lies further away by this factor is later
 
 
-def best_of_kl(result: x06.Result) -> Picture:
+def best_of_kl(result: best_of_n_kl.Result) -> Picture:
     """Draw how far the best of n is from one sample, for few and for many answers, beside the bound."""
     counts = sorted({row.answers for row in result.rows})
     lines = [
-        Line(f"{count:,} answers", x06.NS, [row.kl for row in result.of(count)], role)
+        Line(f"{count:,} answers", best_of_n_kl.NS, [row.kl for row in result.of(count)], role)
         for count, role in zip(counts, MANY, strict=False)
     ]
     most = result.of(counts[-1])
-    lines.append(Line("bound", x06.NS, [row.bound for row in most], "ink", "dot"))
-    axes = Axes("n (logarithmic)", "KL(best of n ‖ one) (nats)", log_x=True, ticks=x06.NS)
-    at = x06.NS.index(16)
+    lines.append(Line("bound", best_of_n_kl.NS, [row.bound for row in most], "ink", "dot"))
+    axes = Axes("n (logarithmic)", "KL(best of n ‖ one) (nats)", log_x=True, ticks=best_of_n_kl.NS)
+    at = best_of_n_kl.NS.index(16)
     words = (
         f"At n = 16 the bound is {fixed(most[at].bound, 3)} nats. With {counts[-1]:,} answers the KL is "
         f"{fixed(most[at].kl, 3)}, with {counts[0]} answers only {fixed(result.of(counts[0])[at].kl, 3)}."
@@ -40,7 +47,7 @@ def best_of_kl(result: x06.Result) -> Picture:
     return Picture(line_chart(lines, axes), words, "KL of best-of-n by n and number of answers")
 
 
-def best_of_gold(result: x07.Result) -> Picture:
+def best_of_gold(result: best_of_n_gold.Result) -> Picture:
     """Draw what gold does as n grows, for three ways in which a proxy can be wrong; mean over seeds.
 
     The outcome names the kinds after which gold falls again, joined by a plus sign, or "none".
@@ -59,7 +66,7 @@ def best_of_gold(result: x07.Result) -> Picture:
     return Picture(line_chart(lines, axes), words, "gold by n for three kinds of error", " + ".join(falls) or "none")
 
 
-def learned_reward(result: x08.Result) -> Picture:
+def learned_reward_curves(result: learned_reward.Result) -> Picture:
     """Draw gold over the KL for reward models of few and of many pairs; mean over seeds, update by update.
 
     The outcome: with the most pairs gold peaks "later", at the "same" place, or "never" turns.
@@ -82,7 +89,7 @@ def learned_reward(result: x08.Result) -> Picture:
     return Picture(line_chart(lines, axes), words, "gold over distance by number of pairs", outcome)
 
 
-def frontier(result: x09.Result) -> Picture:
+def frontier(result: kl_frontier.Result) -> Picture:
     """Draw the best reward for every KL, a policy on its way there, and best of 16; the outcome is a slope."""
     points = [result.trained[0].point, *(one.point for one in result.frontier), result.optimum_there]
     kl, reward = zip(*sorted((one.kl, one.reward) for one in points), strict=True)
@@ -104,7 +111,7 @@ def frontier(result: x09.Result) -> Picture:
     return Picture(line_chart(lines, axes), words, "reward over KL", half.slope)
 
 
-def two_by_two(result: x20.Result) -> Picture:
+def two_by_two(result: credit_or_objective.Result) -> Picture:
     """Draw gold over the updates for two judges and two timings, mean over seeds.
 
     The outcome: paying at every token makes a scorer that is easy to please fail "sooner", or it does not: "later".
@@ -112,19 +119,19 @@ def two_by_two(result: x20.Result) -> Picture:
     lines, ends, lost = [], {}, {}
     styles = {"honest": "policy", "easy to please": "reward"}
     for judge, role in styles.items():
-        for timing, dash in (("eos", "solid"), ("prefix", "dot")):
+        for timing, dash in (("end", "solid"), ("token", "dot")):
             arms = result.of(judge, timing)
             gold = _means([arm.gold for arm in arms])
-            when = "at the end" if timing == "eos" else "each token"
+            when = "at the end" if timing == "end" else "each token"
             lines.append(Line(f"{judge}, {when}", arms[0].updates, gold, role, dash))
             ends[judge, timing] = gold[-1]
             lost[judge, timing] = statistics.median(arm.lost for arm in arms)
-    late, early = lost["easy to please", "eos"], lost["easy to please", "prefix"]
+    late, early = lost["easy to please", "end"], lost["easy to please", "token"]
     words = (
         f"Under the easy judge gold is back below its start after {_update(late)} when it pays at the end and after "
-        f"{_update(early)} when it pays each token, and ends at {fixed(ends['easy to please', 'eos'], 1)} and "
-        f"{fixed(ends['easy to please', 'prefix'], 1)}. Under the honest judge it ends at "
-        f"{fixed(ends['honest', 'eos'], 1)} and {fixed(ends['honest', 'prefix'], 1)}."
+        f"{_update(early)} when it pays each token, and ends at {fixed(ends['easy to please', 'end'], 1)} and "
+        f"{fixed(ends['easy to please', 'token'], 1)}. Under the honest judge it ends at "
+        f"{fixed(ends['honest', 'end'], 1)} and {fixed(ends['honest', 'token'], 1)}."
     )
     sooner = "sooner" if early < late else "later"
     return Picture(line_chart(lines, Axes("update", "gold")), words, "gold by update in the two by two", sooner)
@@ -134,7 +141,7 @@ def _update(at: float) -> str:
     return f"{at:.0f} updates" if math.isfinite(at) else "no update of this run"
 
 
-def who_finds(result: x12.Result) -> Picture:
+def who_finds(result: entropy_bonus.Result) -> Picture:
     """Draw which entropy bonus finds the rare best answer; the outcome is "smallest", "largest" or "between"."""
     drawn, bonuses = found_by_bonus(result), [arm.bonus for arm in result.arms]
     place = bonuses.index(float(drawn.outcome))

@@ -1,10 +1,10 @@
-"""The figures of the experiments on gradients and values: baselines (X5), lambda (X3), estimators of KL (X10)."""
+"""The figures of the experiments on gradients and values: baselines, lambda, estimators of KL."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rllab.course.experiments import x03, x05, x10
+from rllab.course.experiments import baselines, gae_lambda, kl_estimators
 from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
 from rllab.plots.drawing import Picture, colour, drawing
 from rllab.plots.text import fixed, significant
@@ -14,7 +14,7 @@ SHOWN_BATCHES = (4, 16, 256, 1024)
 STOPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # of lambda, written under the axis
 
 
-def baselines(result: x05.Result) -> Picture:
+def baseline_variance(result: baselines.Result) -> Picture:
     """Draw the variance of the gradient under three baselines, over what is added to every reward.
 
     The outcome is the factor by which the variance without a baseline grows from no shift to the largest.
@@ -36,7 +36,7 @@ def baselines(result: x05.Result) -> Picture:
     return Picture(drawn, words, "variance of the gradient by baseline and level of the reward", factor, ("exact",))
 
 
-def groups(result: x05.Result, k: int = 4) -> Picture:
+def groups(result: baselines.Result, k: int = 4) -> Picture:
     """Draw leave-one-out's variance, in units of that with the true mean as the baseline, over the group's size."""
     sizes = [one.k for one in result.groups]
     ratios = [one.ratio for one in result.groups]
@@ -51,11 +51,11 @@ def groups(result: x05.Result, k: int = 4) -> Picture:
         f"With {k} samples the mean of the others costs {fixed(ratio)} times the variance, per sample, of the true "
         f"mean, which nobody knows. A rule of thumb says k/(k\u00a0\u2212\u00a01), here {fixed(k / (k - 1))}."
     )
-    kinds = ("exact",) if k <= x05.LISTED else ("average",)
+    kinds = ("exact",) if k <= baselines.LISTED else ("average",)
     return Picture(drawn, words, "variance with leave-one-out by group size", kinds=kinds)
 
 
-def best_lambda(result: x03.Result, critic: str = "noisy") -> Picture:
+def best_lambda(result: gae_lambda.Result, critic: str = "noisy") -> Picture:
     """Draw the error of the gradient over lambda, for some batch sizes, each with its best lambda ringed.
 
     The outcome tells which way the best lambda moves from the smallest to the largest batch: up, same or down.
@@ -64,7 +64,7 @@ def best_lambda(result: x03.Result, critic: str = "noisy") -> Picture:
     lines = []
     for batch, role in zip(SHOWN_BATCHES, FOUR, strict=True):
         errors, best = arm.mse(batch), arm.best(batch)
-        lines.append(Line(f"{batch:,} walks", x03.LAMBDAS, errors, role, mode="lines+markers"))
+        lines.append(Line(f"{batch:,} walks", gae_lambda.LAMBDAS, errors, role, mode="lines+markers"))
         lines.append(_dot(best, min(errors), role))
     drawn = line_chart(lines, Axes("λ", "squared error of the gradient", log_y=True, ticks=STOPS))
     few, many = (arm.best(batch) for batch in (SHOWN_BATCHES[0], SHOWN_BATCHES[-1]))
@@ -76,28 +76,28 @@ def best_lambda(result: x03.Result, critic: str = "noisy") -> Picture:
     return Picture(drawn, words, f"error of the gradient over lambda, {critic} critic", way)
 
 
-def bias_and_variance(result: x03.Result, critic: str, batch: int) -> Picture:
+def bias_and_variance(result: gae_lambda.Result, critic: str, batch: int) -> Picture:
     """Draw of what the error is made over lambda: squared bias, and variance divided by the batch."""
     arm = result.arm(critic)
     noise = [variance / batch for variance in arm.variance]
-    at = x03.LAMBDAS.index(arm.best(batch))
+    at = gae_lambda.LAMBDAS.index(arm.best(batch))
     lines = [
-        Line("bias²", x03.LAMBDAS, arm.bias2, "down", mode="lines+markers"),
-        Line("variance", x03.LAMBDAS, noise, "value", mode="lines+markers"),
-        Line("error = sum", x03.LAMBDAS, arm.mse(batch), "ink"),
-        _dot(x03.LAMBDAS[at], arm.mse(batch)[at], "ink"),
+        Line("bias²", gae_lambda.LAMBDAS, arm.bias2, "down", mode="lines+markers"),
+        Line("variance", gae_lambda.LAMBDAS, noise, "value", mode="lines+markers"),
+        Line("error = sum", gae_lambda.LAMBDAS, arm.mse(batch), "ink"),
+        _dot(gae_lambda.LAMBDAS[at], arm.mse(batch)[at], "ink"),
     ]
     drawn = line_chart(lines, Axes("λ", "squared error of the gradient", around=0.0, ticks=STOPS))
     words = (
-        f"{critic.capitalize()} critic, {batch} walks: the error is least at λ = {x03.LAMBDAS[at]:g}, where bias² is "
-        f"{significant(arm.bias2[at])} and variance {significant(noise[at])}."
+        f"{critic.capitalize()} critic, {batch} walks: the error is least at λ = {gae_lambda.LAMBDAS[at]:g}, where "
+        f"bias² is {significant(arm.bias2[at])} and variance {significant(noise[at])}."
     )
     return Picture(drawn, words, "bias and variance of the gradient over lambda")
 
 
-def kl_estimators(result: x10.Result) -> Picture:
+def estimator_errors(result: kl_estimators.Result) -> Picture:
     """Draw the spread of k1, k2 and k3 for policies close together and far apart; under each its bias far apart."""
-    near, far = x10.APART
+    near, far = kl_estimators.APART
     names = [slope.estimator for slope in result.slopes]
     traces = [
         _bars(names, [result.value(name, apart).deviation for name in names], label, role)
@@ -116,7 +116,7 @@ def kl_estimators(result: x10.Result) -> Picture:
     return Picture(drawn, words, "spread of the estimators of KL", least)
 
 
-def _bias(result: x10.Result, name: str, apart: float) -> str:
+def _bias(result: kl_estimators.Result, name: str, apart: float) -> str:
     """Return the bias of an estimator, in percent of the KL."""
     return f"{fixed(100 * result.value(name, apart).bias, 0, signed=True)}%"
 

@@ -28,7 +28,7 @@ def surrogate(token: str, ratio: float, clip_eps: float) -> Picture:
     lines = [Line("no clip", GRID, [advantage * one for one in GRID], "reference", "dot")]
     for name, form, role, dash in (
         ("PPO's clip", clipped_surrogate_loss, "policy", "solid"),
-        ("course's clip", course_clipped_loss, "reward", "dash"),
+        ("one-sided clip", course_clipped_loss, "reward", "dash"),
     ):
         lines.append(Line(name, GRID, _heights(form, GRID, advantage, clip_eps)[0].tolist(), role, dash))
     pushes = [
@@ -38,7 +38,7 @@ def surrogate(token: str, ratio: float, clip_eps: float) -> Picture:
     ours, theirs = map(_push, pushes)
     words = (
         f"The policy gives this token {fixed(ratio)} times the probability that it had when it was written. PPO's clip "
-        f"{ours}; the course's form {theirs}."
+        f"{ours}; the one-sided form {theirs}."
     )
     axes = Axes("ratio ρ = π / π_old", "share in the objective", mark=ratio)
     return Picture(line_chart(lines, axes), words, "surrogate by ratio")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.observatory.points import Curve, Point, Sample, gold_of, varieties
 from rllab.policy.generation import generate
 from rllab.trainer.stages import derived_seed
@@ -17,12 +17,7 @@ from rllab.worlds.world import World
 
 
 def watch_best_of_n(
-    world: World,
-    ns: Sequence[int],
-    *,
-    prompts: Sequence[str] | None = None,
-    seed: int = 0,
-    stop: threading.Event | None = None,
+    world: World, ns: Sequence[int], *, prompts: Sequence[str] | None = None, seed: int = 0, job: Job = NO_JOB
 ) -> Curve:
     """Choose the best of n by the proxy, for every n out of the same samples; the KL is its bound log n - (n - 1)/n.
 
@@ -39,7 +34,7 @@ def watch_best_of_n(
         temperature=world.objective.temperature,
         samples_per_prompt=most,
         seed=derived_seed(seed, "best of n"),
-        stop=stop,
+        job=job.quiet(),
     )
     proxy = world.reward.score(rows).total.double().reshape(-1, most)  # (prompts, N)
     others = gold_of(world).score(rows).total, rows.lengths, varieties(rows)

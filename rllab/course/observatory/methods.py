@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.observatory.best_of import watch_best_of_n
 from rllab.course.observatory.points import Curve, gold_of
 from rllab.course.observatory.watching import Run, Watch
-from rllab.policy.generation import Progress
 from rllab.preferences.pairs import Pair
 from rllab.preferences.selection import label_pairs
 from rllab.preferences.training import PreferenceConfig, train_dpo
@@ -70,33 +69,32 @@ class Observatory:
         self.trainer.config.replace(kl_coef=kl_coef)  # says now what is wrong with it
         self._wanted = kl_coef
 
-    def ppo(self, updates: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def ppo(self, updates: int, *, job: Job = NO_JOB) -> None:
         """Do so many updates of PPO more."""
-        self._ppo.go_on(updates, stop=stop, progress=progress, before=self._take_coefficient)
+        self._ppo.go_on(updates, job=job, before=self._take_coefficient)
 
-    def dpo(self, updates: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def dpo(self, updates: int, *, job: Job = NO_JOB) -> None:
         """Do so many updates of DPO more, on pairs of the reference's responses that the proxy has labelled."""
         if self._dpo is None:
-            pairs = self._label(stop, progress)
+            pairs = self._label(job)
             trainer = train_dpo(self.world, pairs, config=PreferenceConfig(beta=self.plan.beta), seed=self.seed)
             self._dpo = self._watch(trainer, DPO)
-        self._dpo.go_on(updates, stop=stop, progress=progress)
+        self._dpo.go_on(updates, job=job)
 
-    def best_of_n(self, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def best_of_n(self, *, job: Job = NO_JOB) -> None:
         """Choose the best of n by the proxy, for every n of the plan."""
-        if progress is not None:
-            progress(0, 0, f"{2 * max(self.plan.ns)} responses to each of {self.plan.prompts} prompts are written")
+        job.report(0, 0, f"{2 * max(self.plan.ns)} responses to each of {self.plan.prompts} prompts are written")
         prompts = self.world.prompts[: self.plan.prompts]
-        self._best = watch_best_of_n(self.world, self.plan.ns, prompts=prompts, seed=self.seed, stop=stop)
+        self._best = watch_best_of_n(self.world, self.plan.ns, prompts=prompts, seed=self.seed, job=job)
 
     def _watch(self, run: Run, method: str) -> Watch:
         return Watch(run, method=method, every=self.plan.every, samples=self.plan.samples, seed=self.seed)
 
-    def _label(self, stop: threading.Event | None, progress: Progress | None) -> list[Pair]:
+    def _label(self, job: Job) -> list[Pair]:
         """Let the proxy, as a judge with noise, choose between responses of the reference."""
         judged = self.world.replace(gold=self.world.reward)
         judges = {"proxy": (self.plan.noise, 0.0)}
-        return label_pairs(judged, judges, count=self.plan.pairs, seed=self.seed, stop=stop, progress=progress)
+        return label_pairs(judged, judges, count=self.plan.pairs, seed=self.seed, job=job)
 
     def _take_coefficient(self) -> None:
         if self._wanted != self.steered[-1].kl_coef:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
 from rllab.maths.masking import masked_sum
 from rllab.policy.generation import generate
@@ -79,7 +79,7 @@ def measure(
     prompts: Sequence[str] | None = None,
     samples: int = 96,
     seed: int = 0,
-    stop: threading.Event | None = None,
+    job: Job = NO_JOB,
 ) -> Point:
     """Write responses with a world's policy and let proxy, gold and reference judge them."""
     gold = gold_of(world)
@@ -90,9 +90,9 @@ def measure(
         max_new_tokens=world.max_new_tokens,
         temperature=world.objective.temperature,
         seed=derived_seed(seed, "observatory"),
-        stop=stop,
+        job=job.quiet(),
     )
-    seen = evaluate(world.policy, rows, reference=world.reference, temperature=world.objective.temperature, stop=stop)
+    seen = evaluate(world.policy, rows, reference=world.reference, temperature=world.objective.temperature, job=job)
     proxy, true = world.reward.score(rows).total.double(), gold.score(rows).total.double()
     told = zip(rows.prompts, rows.responses, proxy.tolist(), true.tolist(), strict=True)
     return Point(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rllab.core.config import check_count
 from rllab.core.errors import Stopped
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import UpdateRecord
 from rllab.course.observatory.points import Curve, Point, gold_of, measure
-from rllab.policy.generation import Progress
 from rllab.worlds.world import World
 
 
@@ -27,7 +26,7 @@ class Run(Protocol):
         """Return the updates done."""
         ...
 
-    def run(self, n: int, *, stop: threading.Event | None = None, progress: Progress | None = None) -> None:
+    def run(self, n: int, *, job: Job = NO_JOB) -> None:
         """Do n updates."""
         ...
 
@@ -63,42 +62,34 @@ class Watch:
         """Return how many updates were watched."""
         return len(self.run.history) - self._first
 
-    def go_on(
-        self,
-        updates: int,
-        *,
-        stop: threading.Event | None = None,
-        progress: Progress | None = None,
-        before: Callable[[], None] = lambda: None,
-    ) -> None:
+    def go_on(self, updates: int, *, job: Job = NO_JOB, before: Callable[[], None] = lambda: None) -> None:
         """Do so many updates more; `before` is called before each of them. An unfinished one leaves no trace."""
         check_count("updates", updates)
         first = self.done
         try:
             if not self.points:
-                self._measure(stop)
+                self._measure(job)
             while self.done < first + updates:
-                self._say(first, updates, progress)
+                self._say(first, updates, job)
                 before()
-                self.run.run(1, stop=stop)
-                if stop is not None and stop.is_set():
+                self.run.run(1, job=job.quiet())
+                if job.stopped:
                     return
                 if self.done % self.every == 0 or self.done == first + updates:
-                    self._measure(stop)
-            self._say(first, updates, progress)
+                    self._measure(job)
+            self._say(first, updates, job)
         except Stopped:
             pass
 
-    def _measure(self, stop: threading.Event | None) -> None:
+    def _measure(self, job: Job) -> None:
         world, step = self.run.world, self.done
-        point = measure(world, step=step, prompts=self.prompts, samples=self.samples, seed=self.seed, stop=stop)
+        point = measure(world, step=step, prompts=self.prompts, samples=self.samples, seed=self.seed, job=job)
         self.points = (*self.points, point)
 
-    def _say(self, first: int, updates: int, progress: Progress | None) -> None:
-        if progress is not None:
-            last = self.points[-1]
-            words = f"{self.method}, update {self.done}: proxy {last.proxy:.2f}, KL {last.kl:.2f} nats at {last.step}"
-            progress(self.done - first, updates, words)
+    def _say(self, first: int, updates: int, job: Job) -> None:
+        last = self.points[-1]
+        words = f"{self.method}, update {self.done}: proxy {last.proxy:.2f}, KL {last.kl:.2f} nats at {last.step}"
+        job.report(self.done - first, updates, words)
 
 
 def watch(
@@ -110,10 +101,9 @@ def watch(
     prompts: Sequence[str] | None = None,
     samples: int = 96,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Curve:
     """Let a run go on for some updates, and return its way; stopped, as much of it as was measured."""
     watched = Watch(run, method=method, every=every, prompts=prompts, samples=samples, seed=seed)
-    watched.go_on(updates, stop=stop, progress=progress)
+    watched.go_on(updates, job=job)
     return watched.curve

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rllab.core.errors import LabError, nearest
-
-if TYPE_CHECKING:
-    from rllab.policy.generation import Progress
+from rllab.core.jobs import NO_JOB, Job
 
 __all__ = ["build"]
 
 
-def build(name: str, *, seed: int = 0, stop: threading.Event | None = None, progress: Progress | None = None) -> Path:
+def build(name: str, *, seed: int = 0, job: Job = NO_JOB) -> Path:
     """Make the data and models of a world from its grammar, or the checkup's healthy ranges; return where they lie."""
     if name not in RECIPES:
         raise LabError("what to build", name, f"there is no recipe for it; did you mean {nearest(name, RECIPES)}?")
-    return RECIPES[name](seed=seed, stop=stop, progress=progress)
+    return RECIPES[name](seed=seed, job=job)
 
 
-def _micro(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+def _micro(*, seed: int, job: Job) -> Path:
     from rllab.course.recipes.micro import build_micro  # torch and transformers are imported when something is built
 
-    return build_micro(seed=seed, stop=stop, progress=progress)
+    return build_micro(seed=seed, job=job)
 
 
-def _tales(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+def _tales(*, seed: int, job: Job) -> Path:
     from rllab.course.recipes.tales import build_tales
 
-    return build_tales(seed=seed, stop=stop, progress=progress)
+    return build_tales(seed=seed, job=job)
 
 
-def _checkup(*, seed: int, stop: threading.Event | None, progress: Progress | None) -> Path:
+def _checkup(*, seed: int, job: Job) -> Path:
     from rllab.course.recipes.healthy import build_healthy
 
-    return build_healthy(seed=seed, stop=stop, progress=progress)
+    return build_healthy(seed=seed, job=job)
 
 
 RECIPES: dict[str, Callable[..., Path]] = {"micro": _micro, "tales": _tales, "checkup": _checkup}

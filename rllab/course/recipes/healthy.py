@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rllab.core.errors import Stopped
 from rllab.core.files import data_dir, write_atomically
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import UpdateRecord
-from rllab.policy.generation import Progress
 from rllab.trainer.signals import definitions
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
@@ -35,8 +33,7 @@ def build_healthy(
     seed: int = 0,
     plan: dict[str, dict[str, tuple[int, int]]] | None = None,
     into: Path | None = None,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
+    job: Job = NO_JOB,
 ) -> Path:
     """Run what the plan says, and write the range of every metric."""
     plan, file = plan or PLAN, into or data_dir() / "checkup" / "healthy.json"
@@ -47,21 +44,18 @@ def build_healthy(
         for algorithm, (seeds, updates) in runs.items():
             histories = []
             for number in range(seed, seed + seeds):
-                if progress is not None:
-                    progress(done, total, f"{algorithm} on {name}, seed {number}")
-                histories.append(_history(Trainer(world, algorithm, seed=number), updates, stop))
+                job.report(done, total, f"{algorithm} on {name}, seed {number}")
+                histories.append(_history(Trainer(world, algorithm, seed=number), updates, job))
                 done += 1
             worlds[name][algorithm] = {"runs": seeds, "updates": updates, "metrics": ranges(histories)}
-    if progress is not None:
-        progress(total, total, "done")
+    job.report(total, total, "done")
     write_atomically(file, as_text(worlds))
     return file
 
 
-def _history(trainer: Trainer, updates: int, stop: threading.Event | None) -> list[UpdateRecord]:
-    trainer.run(updates, stop=stop)
-    if stop is not None and stop.is_set():
-        raise Stopped
+def _history(trainer: Trainer, updates: int, job: Job) -> list[UpdateRecord]:
+    trainer.run(updates, job=job.quiet())
+    job.check()
     return trainer.history
 
 

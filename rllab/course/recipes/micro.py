@@ -6,7 +6,6 @@ import copy
 import itertools
 import json
 import random
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from rllab.core.errors import Stopped
-from rllab.core.files import data_dir, rebuilt, write_atomically
+from rllab.core.files import data_dir, replaced_folder, write_atomically
+from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
 from rllab.course.recipes.critics import fit_critic
 from rllab.course.recipes.labelling import label_pairs, save_reward_model
 from rllab.course.recipes.words import word_tokenizer
-from rllab.policy.generation import Progress, generate, sequences_from_ids
+from rllab.policy.generation import generate, sequences_from_ids
 from rllab.policy.networks import action_logits
 from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM, TabularForSequenceClassification
@@ -42,33 +41,29 @@ PAIRS, EPOCHS = 4000, 6
 JUDGES = {"ada": (0.25, 0.0), "bo": (0.35, 0.02), "cleo": (0.6, 0.04)}  # name -> noise, length bias per token
 
 
-def build_micro(
-    *, seed: int = 0, stop: threading.Event | None = None, progress: Progress | None = None, folder: Path | None = None
-) -> Path:
+def build_micro(*, seed: int = 0, job: Job = NO_JOB, folder: Path | None = None) -> Path:
     """Make the models of `micro` and `micro-tabular` from the grammar, and return their folder."""
     torch.manual_seed(seed)
     grammar = json.loads((data_dir() / "micro" / "grammar.json").read_text("utf-8"))
     target = folder or data_dir() / "models" / "micro"
-    with rebuilt(target) as fresh:
-        world = _with_policy(fresh, grammar, seed=seed, stop=stop, progress=progress)
-        pairs = label_pairs(world, JUDGES, count=PAIRS, seed=seed, stop=stop, progress=progress)
+    with replaced_folder(target) as fresh:
+        world = _with_policy(fresh, grammar, seed=seed, job=job)
+        pairs = label_pairs(world, JUDGES, count=PAIRS, seed=seed, job=job)
         fit = fit_reward_model(world, pairs, seed=seed)
-        fit.run(EPOCHS * fit.updates_per_epoch, stop=stop, progress=progress)
+        fit.run(EPOCHS * fit.updates_per_epoch, job=job)
         save_reward_model(fit.reward, fresh / "reward")
         ready = world.replace(reward=fit.reward)
-        critic = fit_critic(ready, updates=CRITIC_UPDATES, seed=seed, stop=stop, progress=progress)
+        critic = fit_critic(ready, updates=CRITIC_UPDATES, seed=seed, job=job)
         critic.model.save_pretrained(fresh / "critic")
         write_cards(fresh, world, held_out=fit.evaluate())
     save_pairs((data_dir() / "micro" if folder is None else folder) / "preferences.jsonl", pairs)
     return target
 
 
-def _with_policy(
-    fresh: Path, grammar: dict[str, Any], *, seed: int, stop: threading.Event | None, progress: Progress | None
-) -> World:
+def _with_policy(fresh: Path, grammar: dict[str, Any], *, seed: int, job: Job) -> World:
     """Make and save the transformer and the table, and return a world around the transformer."""
     tokenizer = word_tokenizer(grammar["vocabulary"])
-    model = pretrain(grammar, tokenizer, seed=seed, stop=stop, progress=progress)
+    model = pretrain(grammar, tokenizer, seed=seed, job=job)
     policy = Policy(model, tokenizer)
     model.save_pretrained(fresh / "policy")
     tokenizer.save_pretrained(fresh / "policy")
@@ -126,30 +121,21 @@ Samples of the policy (prompt | response):
 """
 
 
-def pretrain(
-    grammar: dict[str, Any],
-    tokenizer: PreTrainedTokenizerFast,
-    *,
-    seed: int,
-    stop: threading.Event | None,
-    progress: Progress | None,
-) -> GPT2LMHeadModel:
+def pretrain(grammar: dict[str, Any], tokenizer: PreTrainedTokenizerFast, *, seed: int, job: Job) -> GPT2LMHeadModel:
     """Fit a transformer to sentences of the grammar, by the mean negative log-prob of response tokens."""
     model = GPT2LMHeadModel(_transformer(tokenizer, grammar)).double()
     policy, chance = Policy(model, tokenizer), random.Random(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for step in range(STEPS):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         prompts, rows = zip(*[_sentence(grammar, tokenizer, chance) for _ in range(ROWS)], strict=True)
         loss = _token_loss(model, sequences_from_ids(policy, prompts, rows))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if progress is not None:
-            progress(step + 1, STEPS, f"pre-training, loss {float(loss.detach()):.3f} nats per token")
+        job.report(step + 1, STEPS, f"pre-training, loss {float(loss.detach()):.3f} nats per token")
     return model
 
 

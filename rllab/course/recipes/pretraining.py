@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,8 @@ from torch import Tensor
 from torch.nn import ModuleList
 from transformers import PreTrainedModel
 
-from rllab.core.errors import Stopped
-from rllab.policy.generation import Progress, sequences_from_ids
+from rllab.core.jobs import NO_JOB, Job
+from rllab.policy.generation import sequences_from_ids
 from rllab.policy.networks import action_logits
 from rllab.policy.policy import Policy
 
@@ -46,15 +45,7 @@ class Schedule:
         return falling * min(1.0, (step + 1) / self.warm_up)
 
 
-def pretrain(
-    policy: Policy,
-    texts: Sequence[Text],
-    *,
-    schedule: Schedule,
-    seed: int,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
-) -> None:
+def pretrain(policy: Policy, texts: Sequence[Text], *, schedule: Schedule, seed: int, job: Job = NO_JOB) -> None:
     """Fit a policy to the responses of texts, each seen once."""
     batches = in_batches(texts, size=schedule.rows, chance=random.Random(seed))
     optimizers, shown = _optimizers(policy.model, schedule), 0.0
@@ -62,8 +53,7 @@ def pretrain(
         torch.optim.lr_scheduler.LambdaLR(one, lambda step: schedule.factor(step, len(batches))) for one in optimizers
     ]
     for step, batch in enumerate(batches):
-        if stop is not None and stop.is_set():
-            raise Stopped
+        job.check()
         loss = token_losses(policy, batch).mean()
         policy.model.zero_grad(set_to_none=True)
         loss.backward()
@@ -72,8 +62,7 @@ def pretrain(
             optimizer.step()
             rate.step()
         shown = 0.98 * shown + 0.02 * loss.item() if step else loss.item()
-        if progress is not None:
-            progress(step + 1, len(batches), f"pre-training, loss {shown:.3f} nats per token")
+        job.report(step + 1, len(batches), f"pre-training, loss {shown:.3f} nats per token")
     policy.changed()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,14 @@ from typing import Any
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from rllab.core.files import data_dir, rebuilt, write_atomically
+from rllab.core.files import data_dir, replaced_folder, write_atomically
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.recipes.critics import fit_critic
 from rllab.course.recipes.labelling import label_pairs, save_reward_model
 from rllab.course.recipes.pretraining import Schedule, Text, held_out_loss, pretrain
 from rllab.course.recipes.quality import card
 from rllab.course.recipes.stories import LENGTHS, Story, sample_story
 from rllab.course.recipes.words import word_tokenizer
-from rllab.policy.generation import Progress
 from rllab.policy.policy import Policy
 from rllab.preferences.pairs import Pair, save_pairs
 from rllab.preferences.training import FitConfig, RewardFit, fit_reward_model, scalar_model
@@ -61,36 +60,29 @@ class Recipe:
     critic_updates: int = 5
 
 
-def build_tales(
-    *,
-    seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: Progress | None = None,
-    folder: Path | None = None,
-    recipe: Recipe | None = None,
-) -> Path:
+def build_tales(*, seed: int = 0, job: Job = NO_JOB, folder: Path | None = None, recipe: Recipe | None = None) -> Path:
     """Make data and models of the story world from its grammar, and return the models' folder.
 
     With one thread, as here, the same machine and versions, the same seed makes the same bytes.
     """
     size, grammar, data = recipe or Recipe(), story_grammar(), folder or data_dir()
     target, splits = data / "models" / "tales", prompt_splits(grammar, size, seed=seed)
-    with _one_thread(), rebuilt(target) as fresh:
+    with _one_thread(), replaced_folder(target) as fresh:
         torch.manual_seed(seed)
         policy = new_policy(grammar, size)
         texts = corpus(grammar, size, seed=seed)
-        pretrain(policy, texts, schedule=size.schedule, seed=seed, stop=stop, progress=progress)
+        pretrain(policy, texts, schedule=size.schedule, seed=seed, job=job)
         policy.model.save_pretrained(fresh / "policy")
         policy.tokenizer.save_pretrained(fresh / "policy")
         world = unrewarded(policy, splits["train"])
         asked = _with_many_prompts(world, grammar, size, seed=seed)
-        pairs = label_pairs(asked, JUDGES, count=size.pairs, seed=seed, stop=stop, progress=progress)
+        pairs = label_pairs(asked, JUDGES, count=size.pairs, seed=seed, job=job)
         fit = fit_reward_model(world, pairs, config=size.fit, seed=seed)
-        fit.run(size.fit_epochs * fit.updates_per_epoch, stop=stop, progress=progress)
+        fit.run(size.fit_epochs * fit.updates_per_epoch, job=job)
         reward = fit.reward
         save_reward_model(reward, fresh / "reward")
         ready = world.replace(reward=reward)
-        critic = fit_critic(ready, updates=size.critic_updates, seed=seed, stop=stop, progress=progress)
+        critic = fit_critic(ready, updates=size.critic_updates, seed=seed, job=job)
         critic.model.save_pretrained(fresh / "critic")
         facts = _facts(size, fit, policy, grammar, seed=seed)
         write_atomically(fresh / "README.md", card(world.replace(prompts=splits["held-out"]), grammar, facts=facts))

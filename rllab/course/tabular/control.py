@@ -8,7 +8,6 @@ SARSA bootstraps with the action it will really take, Q-learning with the best o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.tabular.loop import Moment, moments
 
 Floats = NDArray[np.float64]
@@ -56,12 +56,12 @@ def learn(
     epsilon: float = 0.1,
     gamma: float = 1.0,
     seed: int = 0,
-    stop: threading.Event | None = None,
+    job: Job = NO_JOB,
 ) -> Learned:
     """Learn a table of action values by acting epsilon-greedily in an environment with numbered states."""
     agent = TableAgent(env, rule, alpha=alpha, epsilon=epsilon, gamma=gamma, seed=seed)
     returns, firsts = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
-    for moment in moments(env, agent, episodes=episodes, seed=seed, stop=stop):
+    for moment in moments(env, agent, episodes=episodes, seed=seed, job=job):
         returns[moment.episode] += moment.reward
         if moment.t == 0:
             firsts[moment.episode] = moment.action

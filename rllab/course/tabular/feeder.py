@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import gymnasium
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import NO_JOB, Job
 from rllab.course.tabular.loop import Moment, moments
 
 ACTIONS = ("ignore", "sniff", "press")
@@ -75,18 +74,16 @@ def press_curve(
     lr: float = 0.3,
     pay_off: float = 0.9,
     seed: int = 0,
-    stop: threading.Event | None = None,
-    progress: ProgressFunction | None = None,
+    job: Job = NO_JOB,
 ) -> NDArray[np.float64]:
     """Return each cat's probability to press before each trial, (cats, trials); cat k learns with seed + k."""
     curve = np.zeros((cats, trials))
     feeder = Feeder(pay_off=pay_off)
     for number in range(cats):
-        if progress is not None:
-            progress(number, cats, f"cat {number + 1}")
+        job.report(number, cats, f"cat {number + 1}")
         cat = Cat(press=press, lr=lr, seed=seed + number)
         before = press
-        for moment in moments(feeder, cat, episodes=trials, seed=(seed + number) * trials, stop=stop):
+        for moment in moments(feeder, cat, episodes=trials, seed=(seed + number) * trials, job=job):
             curve[number, moment.episode] = before
             before = cat.policy[PRESS]
     return curve

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 import gymnasium
 
 from rllab.core.config import check_count
-from rllab.core.errors import Stopped
+from rllab.core.jobs import NO_JOB, Job
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +56,7 @@ class Wanderer:
 
 
 def moments(
-    env: gymnasium.Env[Any, Any],
-    agent: Agent,
-    *,
-    episodes: int,
-    seed: int = 0,
-    limit: int = 10_000,
-    stop: threading.Event | None = None,
+    env: gymnasium.Env[Any, Any], agent: Agent, *, episodes: int, seed: int = 0, limit: int = 10000, job: Job = NO_JOB
 ) -> Iterator[Moment]:
     """Let an agent act in an environment, and give every turn after the agent has learned from it.
 
@@ -74,8 +67,7 @@ def moments(
     for episode in range(episodes):
         state, _ = env.reset(seed=seed + episode)
         for t in range(limit):
-            if stop is not None and stop.is_set():
-                raise Stopped
+            job.check()
             action = agent.act(state)
             following, reward, terminated, truncated, info = env.step(action)
             cut = bool(truncated) or t + 1 == limit

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 from torch import Tensor
 
 from rllab.core.errors import LabError, Stopped
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.plots.text import fixed, plain
 from rllab.truth.groups import (
     Group,
@@ -18,7 +16,7 @@ from rllab.truth.groups import (
     true_values,
 )
 from rllab.value.critic import ZeroCritic
-from rllab.widgets.advantage.parts import (
+from rllab.widgets.advantage.layout import (
     Token,
     comparison,
     credit_picture,
@@ -27,6 +25,7 @@ from rllab.widgets.advantage.parts import (
     stops,
     token_words,
 )
+from rllab.widgets.engine.charts import Chip, chips, tint
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -42,12 +41,11 @@ from rllab.widgets.engine.components import (
     slider,
 )
 from rllab.widgets.engine.fields import read_whole
-from rllab.widgets.engine.marks import Chip, chips, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.backup import written
-from rllab.widgets.pieces.known import is_small, small_tree
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.backup import written
+from rllab.widgets.shared.known import is_small, small_tree
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 GAMMAS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -206,12 +204,10 @@ class AdvantagePanel(Panel):
     def _kind(self) -> str:
         return self.critic if self.critic in self._kinds else self._kinds[0]
 
-    def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _write(self, job: Job) -> None:
         weights = self.world.policy.weights
         try:
-            made = sample_group(
-                self.world, self.prompt, samples=self.samples, seed=self.seed, stop=stop, progress=progress
-            )
+            made = sample_group(self.world, self.prompt, samples=self.samples, seed=self.seed, job=job)
         except Stopped:
             return  # the group before stays
         with self._lock:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from rllab.core.config import check_count
 from rllab.core.errors import LabError, Stopped
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.course.clinic import CHECKS, Case, Sighting, Verdict, catalogue, draw_case
-from rllab.widgets.clinic.parts import (
+from rllab.widgets.clinic.captions import START, case_words, length_words, pace, running_words, usual_updates
+from rllab.widgets.clinic.layout import (
     SHEETS,
     TOKENS,
     checkup,
@@ -22,7 +22,6 @@ from rllab.widgets.clinic.parts import (
     token_table,
     views,
 )
-from rllab.widgets.clinic.words import START, case_words, length_words, pace, running_words, usual_updates
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -38,7 +37,7 @@ from rllab.widgets.engine.components import (
 )
 from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 NOTHING = ""  # no answer chosen yet
@@ -190,7 +189,7 @@ class ClinicPanel(Panel):
     def order(self, at: int) -> None:
         """Do one of the checks."""
         self._present()
-        self.start_job(CHECKS[at].title, lambda stop, report: self._do(at, stop, report))
+        self.start_job(CHECKS[at].title, lambda job: self._do(at, job))
 
     def name_it(self) -> None:
         """Answer."""
@@ -224,17 +223,18 @@ class ClinicPanel(Panel):
 
     # Inside.
 
-    def _run(self, stop: threading.Event, report: ProgressFunction) -> None:
+    def _run(self, job: Job) -> None:
         case = self.case
         if case is not None:
             with contextlib.suppress(Stopped):
-                case.run(self.updates, stop=stop, progress=lambda d, n, _: report(d, n, running_words(case, d, n)))
+                said = job.reporting(lambda done, n, _: job.report(done, n, running_words(case, done, n)))
+                case.run(self.updates, job=said)
             self._pace = pace(case) or self._pace
 
-    def _do(self, at: int, stop: threading.Event, report: ProgressFunction) -> None:
-        report(0, 0, CHECKS[at].title.lower())
+    def _do(self, at: int, job: Job) -> None:
+        job.report(0, 0, CHECKS[at].title.lower())
         with contextlib.suppress(Stopped):
-            found = CHECKS[at].do(self._present(), stop)
+            found = CHECKS[at].do(self._present(), job)
             with self._lock:
                 self.desk.sightings[at] = found
 

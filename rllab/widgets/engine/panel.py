@@ -33,7 +33,7 @@ import anywidget
 import traitlets
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import Job, Status, Work, jobs
+from rllab.core.jobs import BackgroundJob, Status, Work, jobs
 from rllab.widgets.engine.assets import script, styles
 from rllab.widgets.engine.cells import current_cell, registry
 from rllab.widgets.engine.components import Component, Span, badges, note, reading, row
@@ -75,7 +75,7 @@ class Panel(anywidget.AnyWidget):
     title: str = "Panel"
     ack = traitlets.Unicode().tag(sync=True)
     own_id = traitlets.Unicode().tag(sync=True)  # by which the page finds this widget's whole model
-    job: Job | None = None  # the last long work of this panel
+    job: BackgroundJob | None = None  # the last long work of this panel
     _closed: bool = False
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class Panel(anywidget.AnyWidget):
         """True while this panel's job runs."""
         return self.job is not None and self.job.running
 
-    def _job_changed(self, job: Job) -> None:
+    def _job_changed(self, job: BackgroundJob) -> None:
         if self._closed:
             return
         with self._lock:

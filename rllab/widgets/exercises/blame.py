@@ -8,13 +8,13 @@ from rllab.course.exercises.blame import BlameGame, good_text
 from rllab.plots.text import fixed
 from rllab.reward.reward import Reward
 from rllab.widgets.engine.answers import prose
+from rllab.widgets.engine.charts import Chip, Column, chips, table, tint
 from rllab.widgets.engine.components import Component, Option, Span, button, radios, row
-from rllab.widgets.engine.marks import Chip, Column, chips, table, tint
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
 from rllab.worlds import World
 
-SCORES = {"eos": "one score at the end", "segment": "a score for each sentence", "prefix": "a score for each token"}
+SCORES = {"end": "one score at the end", "sentence": "a score for each sentence", "token": "a score for each token"}
 SHOWN = 6  # re-rolls in the table; older ones go
 QUESTION = (
     "One token of this text was exchanged for a bad one. You see what the machine sees: numbers, no words. Choose a "
@@ -96,7 +96,7 @@ class BlamePanel(Panel):
         if self.game.verdict is not None:
             return (self.game.verdict.reason,)
         count, score = len(self.game.tokens), fixed(self.game.score)
-        if self.game.timing == "eos":
+        if self.game.timing == "end":
             before = f"It scored {fixed(self.game.good_score)} before"
             return (f"The text scores {score}, paid at its end. {before}: any of {count} tokens may have spoilt it.",)
         return (f"The same {score}, paid in {sum(1 for pay in self.game.paid if pay)} parts: look where it is low.",)
@@ -105,7 +105,7 @@ class BlamePanel(Panel):
         return BlameGame(self.world, *self._text, judge=self.judge, seed=self.seed)
 
     def _choose_timing(self, timing: str) -> None:
-        chosen: Timing = next(one for one in ("eos", "segment", "prefix") if one == timing)
+        chosen: Timing = next(one for one in ("end", "sentence", "token") if one == timing)
         self.game.timing, self.game.verdict = chosen, None
 
     def _select(self, place: int) -> None:

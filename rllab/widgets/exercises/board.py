@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 from rllab.core.errors import LabError
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.course.exercises.attempt import Attempt
 from rllab.course.exercises.play import Played, play
 from rllab.course.exercises.progress import Progress
@@ -14,7 +12,7 @@ from rllab.course.exercises.table import Table
 from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import Component, button, finding, group, note
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.exercises.parts import board_cards, controls, question, reading, remarks, status
+from rllab.widgets.exercises.layout import board_cards, controls, question, reading, remarks, status
 
 KEYS = "Enter lifts a card, arrows carry it, Enter lays it down, Esc puts it back; or drag, or click card and place"
 
@@ -65,10 +63,10 @@ class BoardPanel(Panel):
         if not order:
             raise LabError("order", "empty", "lay at least one card")
 
-        def work(stop: threading.Event, progress: ProgressFunction) -> None:
-            progress(0, len(order), "playing")
-            self.played = tuple(play(order, trainer, stop=stop))
-            progress(len(order), len(order), "played")
+        def work(job: Job) -> None:
+            job.report(0, len(order), "playing")
+            self.played = tuple(play(order, trainer, job=job))
+            job.report(len(order), len(order), "played")
 
         self.start_job("playing your order", work)
 

@@ -16,7 +16,7 @@ from rllab.widgets.engine.answers import choices, prose
 from rllab.widgets.engine.components import Component, Option, text
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.exercises.board import KEYS
-from rllab.widgets.exercises.parts import board_cards, controls, question, reading, remarks, status
+from rllab.widgets.exercises.layout import board_cards, controls, question, reading, remarks, status
 
 
 class ExercisePanel(Panel):

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.course.exercises.prediction import Prediction
 from rllab.course.exercises.records import Verdict
 from rllab.plots.drawing import Picture
 from rllab.widgets.engine.answers import choices, prose
+from rllab.widgets.engine.charts import chart
 from rllab.widgets.engine.components import Component, Option, Span, button, note, number, progress, row
 from rllab.widgets.engine.fields import read_number
-from rllab.widgets.engine.marks import chart
 from rllab.widgets.engine.panel import Panel, View
 
-Experiment = Callable[[threading.Event, ProgressFunction], Picture]
+Experiment = Callable[[Job], Picture]
 
 
 class PredictPanel(Panel):
     """Ask for a prediction, run the experiment, compare.
 
-    `run(stop, progress)` returns a Picture whose `outcome` is the option that came true, or the number. `recorded`
+    `run(job)` returns a Picture whose `outcome` is the option that came true, or the number. `recorded`
     is a picture of an earlier run; it is shown, and called so, when the learner asks for it after predicting.
     """
 
@@ -66,9 +65,9 @@ class PredictPanel(Panel):
         self.prediction.again()
         self.answer = self.shown = self.verdict = None
 
-    def _work(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        picture = self.experiment(stop, progress)
-        if not stop.is_set():
+    def _work(self, job: Job) -> None:
+        picture = self.experiment(job)
+        if not job.stopped:
             self._compare(picture, recorded=False)
 
     def _compare(self, picture: Picture, *, recorded: bool) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rllab.course.exercises.library import exercises
 from rllab.course.exercises.progress import Overview, Progress, overview
+from rllab.widgets.engine.charts import Column, table
 from rllab.widgets.engine.components import Component, Option, Span, button, row, select
-from rllab.widgets.engine.marks import Column, table
 from rllab.widgets.engine.panel import Panel, View
 
 ALL = "all notebooks"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rllab.core.errors import LabError, Stopped
+from rllab.core.errors import LabError
 from rllab.core.files import home_dir
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.preferences.agreement import AgainstJudge
-from rllab.preferences.labels import LabelStore, Sitting, Verdict
+from rllab.preferences.labels import LabelSession, LabelStore, Verdict
 from rllab.preferences.pairs import SimulatedJudge
 from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import (
@@ -31,7 +30,7 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.label.words import (
+from rllab.widgets.label.captions import (
     Words,
     badges_of,
     count_words,
@@ -41,8 +40,8 @@ from rllab.widgets.label.words import (
     revealed_words,
     teacher_words,
 )
-from rllab.widgets.pieces.pace import is_large
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.pace import is_large
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 BATCH, LARGE_BATCH = 12, 3  # pairs drawn at a time; a large model writes slowly
@@ -51,7 +50,7 @@ Carry = Callable[[World], object]
 
 
 class LabelPanel(Panel):
-    """Judge pairs with the keyboard, and fit a reward model to the labels; all of it is `panel.sitting`.
+    """Judge pairs with the keyboard, and fit a reward model to the labels; all of it is `panel.session`.
 
     Labels are written to `path` (by default the world's file in the user's folder) before the next pair is shown.
     `judges` maps a simulated judge's name to its noise (units of gold) and its length bias (units of gold per token).
@@ -80,28 +79,28 @@ class LabelPanel(Panel):
 
     def view(self) -> View:
         """Draw the pair in front, and what has been learned from the others."""
-        sitting = self.sitting
+        session = self.session
         return View(
-            aside=note("where", f"{called(sitting.world)} \u00b7 {count_words(sitting)}"),
+            aside=note("where", f"{called(session.world)} \u00b7 {count_words(session)}"),
             body=(
                 self._choices(),
                 *self._pair(),
                 self._controls(),
-                *learning_pictures(sitting.reports),
+                *learning_pictures(session.reports),
                 self._more(),
             ),
-            reading=label_words(sitting, self.told, carried=self.carried_labels),
-            badges=badges_of(sitting, self.told),
+            reading=label_words(session, self.told, carried=self.carried_labels),
+            badges=badges_of(session, self.told),
             foot=("keys: 1 or 2 the better one, t tie, s skip, u undo, r refit",),
             shortcuts={"1": "first", "2": "second", "t": "tie", "s": "skip", "u": "undo", "r": "refit"},
         )
 
     def _choices(self) -> Component:
-        waiting = bool(self.sitting.questions)
+        waiting = bool(self.session.questions)
         at = self.job.progress if self.job is not None and self.busy else None
         return row(
             "choices",
-            self._worlds.choice(self.sitting.world, self.choose_world, disabled=self.busy),
+            self._worlds.choice(self.session.world, self.choose_world, disabled=self.busy),
             button("draw", "Show pairs", self.draw, main=not waiting, disabled=self.busy or waiting),
             button("stop", "Stop", self.stop, disabled=not self.busy),
             progress("doing", "Progress", at.done if at else 0, at.total if at else 1, at.text if at else ""),
@@ -109,9 +108,9 @@ class LabelPanel(Panel):
 
     def _pair(self) -> tuple[Component, ...]:
         """Draw the pair in front; both answers look alike, so that neither is suggested."""
-        if not self.sitting.questions:
+        if not self.session.questions:
             return ()
-        asked = self.sitting.questions[0]
+        asked = self.session.questions[0]
         sides = (self._side(1, "first", asked.first), self._side(2, "second", asked.second))
         return (prose("asked", Span("Prompt: ", tone="dim"), bold(asked.prompt)), columns("pair", *sides, pair=True))
 
@@ -124,26 +123,26 @@ class LabelPanel(Panel):
         )
 
     def _controls(self) -> Component:
-        idle, waiting = not self.busy, bool(self.sitting.questions)
-        fitted = self.sitting.reward is not None
+        idle, waiting = not self.busy, bool(self.session.questions)
+        fitted = self.session.reward is not None
         carry = [button("carry", "Carry this reward to training", self.carry_on, disabled=not fitted)]
         return row(
             "controls",
             button("tie", "t \u00b7 tie", lambda: self.answer("tie"), disabled=not waiting),
             button("skip", "s \u00b7 skip", self.skip, disabled=not waiting),
-            button("undo", "u \u00b7 undo", self.undo, disabled=not len(self.sitting.store)),
-            button("refit", "Refit", self.refit, main=waiting, disabled=not (idle and len(self.sitting.store))),
+            button("undo", "u \u00b7 undo", self.undo, disabled=not len(self.session.store)),
+            button("refit", "Refit", self.refit, main=waiting, disabled=not (idle and len(self.session.store))),
             *(carry if self.carry else []),
         )
 
     def _more(self) -> Component:
-        judges, gold = [Option(one, one) for one in self.sitting.judges], self.sitting.world.gold
+        judges, gold = [Option(one, one) for one in self.session.judges], self.session.world.gold
         teacher = (
             select("teacher", "judge", judges, self.teacher, self._choose_teacher, show_label=True),
-            button("let", "Let it answer the pairs in line", self.let_judge, disabled=not self.sitting.questions),
-            button("beside", "Compare it with you", self.compare, disabled=not self.sitting.own),
+            button("let", "Let it answer the pairs in line", self.let_judge, disabled=not self.session.questions),
+            button("beside", "Compare it with you", self.compare, disabled=not self.session.own),
         )
-        reveal = button("reveal", "Reveal gold", self.reveal, disabled=self.busy or not self.sitting.own)
+        reveal = button("reveal", "Reveal gold", self.reveal, disabled=self.busy or not self.session.own)
         return fold(
             "more",
             "Simulated judges, gold, files",
@@ -152,72 +151,72 @@ class LabelPanel(Panel):
                 "files",
                 text("file", "pair file", self.file, self._set_file, placeholder="pairs.jsonl", show_label=True),
                 button("import", "Import", self.take_in, disabled=not self.file),
-                button("export", "Export", self.export, disabled=not (self.file and self.sitting.store.pairs)),
+                button("export", "Export", self.export, disabled=not (self.file and self.session.store.pairs)),
             ),
-            note("store", f"Labels are kept in {self.sitting.store.path}"),
+            note("store", f"Labels are kept in {self.session.store.path}"),
         )
 
     # What the learner can do.
 
     def draw(self) -> None:
         """Let the policy write fresh pairs."""
-        self._start("new pairs", self._draw)
+        self.start_job("new pairs", self._draw)
 
     def answer(self, verdict: Verdict) -> None:
         """Write down a verdict on the pair in front; at the end of the line new pairs are drawn."""
-        self.sitting.answer(verdict)
+        self.session.answer(verdict)
         self.told = None
         self._go_on()
 
     def skip(self) -> None:
         """Leave the pair in front without a verdict."""
-        self.sitting.skip()
+        self.session.skip()
         self._go_on()
 
     def undo(self) -> None:
         """Take the last label back."""
-        self.sitting.undo()
+        self.session.undo()
         self.told = None
 
     def refit(self) -> None:
         """Learn from all labels, then draw the pairs that would tell the new model most."""
-        self.sitting.store.preferences()  # says now what is missing
-        self._start("refit", self._refit)
+        self.session.store.preferences()  # says now what is missing
+        self.start_job("refit", self._refit)
 
     def carry_on(self) -> None:
         """Hand the world with the fitted reward to who trains on it."""
-        world = self.sitting.carried()
+        world = self.session.carried()
         if self.carry is not None:
             self.carry(world)
-        self.carried_labels = self.sitting.reports[-1].labels
+        self.carried_labels = self.session.reports[-1].labels
 
     @property
     def carried(self) -> World:
         """Return the world with the fitted reward, for a trainer of your own."""
-        return self.sitting.carried()
+        return self.session.carried()
 
     def let_judge(self) -> None:
         """Let the simulated judge answer the pairs in line."""
-        count = self.sitting.let_judge(self.teacher)
+        count = self.session.let_judge(self.teacher)
         self.told = (f"{self.teacher} has answered {count} pairs.",)
         self._go_on()
 
     def compare(self) -> None:
         """Hold the learner's own labels against what the simulated judge would say."""
-        found: AgainstJudge = self.sitting.beside(self.teacher)
-        self.told = teacher_words(self.teacher, len(self.sitting.own), found)
+        found: AgainstJudge = self.session.beside(self.teacher)
+        self.told = teacher_words(self.teacher, len(self.session.own), found)
 
     def reveal(self) -> None:
         """Hold labels and reward against gold."""
-        self._start("gold", self._reveal)
+        self.start_job("gold", self._reveal)
 
     def take_in(self) -> None:
         """Add the pairs of a file to the labels."""
-        self.told = imported_words(self.sitting.take_in(self.file), self.file)
+        self.told = imported_words(self.session.take_in(self.file), self.file)
 
     def export(self) -> None:
         """Write the preferences to a file that TRL reads."""
-        count = self.sitting.store.export(self.file)
+        count = self.session.store.export(self.file)
         self.told = (f"{count} pairs are now in {self.file}, in the form that TRL reads.",)
 
     def choose_world(self, name: str) -> None:
@@ -235,35 +234,28 @@ class LabelPanel(Panel):
         path = self._files.get(world.name) or self._folder / f"{world.name.replace('/', '--')}.jsonl"
         gold = world.gold
         judges = {} if gold is None else {name: SimulatedJudge(name, gold, *how) for name, how in self._makers.items()}
-        self.sitting = Sitting(world, LabelStore(path, judge=self.judge), judges=judges, seed=self.seed)
+        self.session = LabelSession(world, LabelStore(path, judge=self.judge), judges=judges, seed=self.seed)
         self.told, self.file, self.teacher = None, "", next(iter(judges), "")
         self.carried_labels = 0  # of the reward that was carried to training
 
     def _go_on(self) -> None:
         """Draw new pairs where none is left; while another job runs, the learner asks for them later."""
-        if not self.sitting.questions and not self.busy:
+        if not self.session.questions and not self.busy:
             with contextlib.suppress(LabError):
                 self.draw()
 
-    def _start(self, name: str, work: Callable[[threading.Event, ProgressFunction], None]) -> None:
-        def stoppable(stop: threading.Event, progress: ProgressFunction) -> None:
-            with contextlib.suppress(Stopped):  # what was there before stays
-                work(stop, progress)
+    def _draw(self, job: Job) -> None:
+        job.report(0, 0, "the policy writes new pairs")
+        self.session.draw(LARGE_BATCH if is_large(self.session.world) else BATCH, job=job.quiet())
 
-        self.start_job(name, stoppable)
-
-    def _draw(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        progress(0, 0, "the policy writes new pairs")
-        self.sitting.draw(LARGE_BATCH if is_large(self.sitting.world) else BATCH, stop=stop)
-
-    def _refit(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        self.sitting.refit(stop=stop, progress=progress)
+    def _refit(self, job: Job) -> None:
+        self.session.refit(job=job)
         self.told = None
-        self._draw(stop, progress)
+        self._draw(job)
 
-    def _reveal(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        progress(0, 0, "gold reads the responses")
-        found = self.sitting.reveal(stop=stop)
+    def _reveal(self, job: Job) -> None:
+        job.report(0, 0, "gold reads the responses")
+        found = self.session.reveal(job=job.quiet())
         self.told = revealed_words(found)
 
     def _choose_teacher(self, name: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Sequence
 
 from rllab.core.errors import LabError, Stopped
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.plots.text import plain
 from rllab.trainer.microscope import Examination, examine
@@ -25,7 +24,8 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.microscope.parts import (
+from rllab.widgets.microscope.captions import START, clip_words, reading, value_words
+from rllab.widgets.microscope.layout import (
     MARKS,
     OWN,
     Text,
@@ -36,8 +36,7 @@ from rllab.widgets.microscope.parts import (
     strip,
     text_of,
 )
-from rllab.widgets.microscope.words import START, clip_words, reading, value_words
-from rllab.widgets.pieces.worlds import Worlds, called
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -190,12 +189,12 @@ class MicroscopePanel(Panel):
         self.text, self.state = Text(trainer.world.prompts[0], ()), 0
         self.mark = self.mark if self._has_critic or self.mark != "value" else "change"
 
-    def _examine(self, stop: threading.Event, report: ProgressFunction) -> None:
-        report(0, 0, "a copy of the run takes its next step")
+    def _examine(self, job: Job) -> None:
+        job.report(0, 0, "a copy of the run takes its next step")
         with contextlib.suppress(Stopped):  # what was there before stays
             first = (self.trainer.world.prompts[0], ())
-            seen = examine(self.trainer, [first], scale=self.scale, stop=stop)
-            chosen = text_of(seen, int(seen.update.targets.weights.abs().sum(dim=1).argmax()))
+            seen = examine(self.trainer, [first], scale=self.scale, job=job)
+            chosen = text_of(seen, int(seen.update.targets.policy_weights.abs().sum(dim=1).argmax()))
             seen = seen.at(chosen.states(seen.start.config.max_new_tokens))
             with self._lock:
                 self.seen, self.text, self.decided = seen, chosen, ""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
 from functools import partial
 
 from rllab.core.config import check_count, check_number
-from rllab.core.errors import Stopped
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.course.figures.observatory import HEIGHT, compared, pressed
 from rllab.course.observatory import BEST_OF_N, DPO, PPO, Curve, Observatory, first_hacked
 from rllab.plots.text import plain
+from rllab.widgets.engine.charts import Column, chart, table
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -30,9 +28,8 @@ from rllab.widgets.engine.components import (
     slider,
 )
 from rllab.widgets.engine.fields import read_number, read_whole
-from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.observatory.words import (
+from rllab.widgets.observatory.captions import (
     Words,
     beginning,
     described,
@@ -45,12 +42,12 @@ from rllab.widgets.observatory.words import (
     text_of,
     where,
 )
-from rllab.widgets.pieces.worlds import called
+from rllab.widgets.shared.worlds import called
 from rllab.worlds import World
 
 STOPS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the KL coefficient, proxy units per nat
 
-Press = Callable[[threading.Event, ProgressFunction], None]
+Press = Callable[[Job], None]
 
 
 class ObservatoryPanel(Panel):
@@ -200,7 +197,7 @@ class ObservatoryPanel(Panel):
 
     def press_best_of_n(self) -> None:
         """Choose the best of n by the proxy."""
-        self._run(BEST_OF_N, lambda stop, say: self.observatory.best_of_n(stop=stop, progress=say))
+        self._run(BEST_OF_N, lambda job: self.observatory.best_of_n(job=job))
 
     def stop(self) -> None:
         """End the run at once; an unfinished update is dropped."""
@@ -224,15 +221,11 @@ class ObservatoryPanel(Panel):
     # Inside.
 
     def _run(self, method: str, press: Press) -> None:
-        self.start_job(f"{method} on {self.observatory.world.name}", partial(self._pressing, press))
+        self.start_job(f"{method} on {self.observatory.world.name}", press)
         self.method = method
 
-    def _pressing(self, press: Press, stop: threading.Event, say: ProgressFunction) -> None:
-        with contextlib.suppress(Stopped):  # what was not finished is gone, and that is what Stop means
-            press(stop, say)
-
-    def _updates(self, press: Callable[..., None], stop: threading.Event, say: ProgressFunction) -> None:
-        press(self.updates, stop=stop, progress=say)
+    def _updates(self, press: Callable[..., None], job: Job) -> None:
+        press(self.updates, job=job)
 
     def _look_at(self, method: str) -> None:
         self.method = method

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rllab.core.config import PrefixPay, Timing
 from rllab.core.errors import Stopped
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.plots.text import counted, fixed
 from rllab.policy.generation import generate
 from rllab.reward.reward import Reward
+from rllab.widgets.engine.charts import Column, table
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -23,14 +23,13 @@ from rllab.widgets.engine.components import (
     select,
     text,
 )
-from rllab.widgets.engine.marks import Column, table
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.worlds import Worlds, called
-from rllab.widgets.reward.parts import parts_table, pictures, strip
-from rllab.widgets.reward.words import WHEN, Paid, Words, edit_words, opposite_words, token_words
+from rllab.widgets.reward.captions import WHEN, Paid, Words, edit_words, opposite_words, token_words
+from rllab.widgets.reward.layout import parts_table, pictures, strip
+from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
-from rllab.worlds.scoring import Reading, contrasts, read, response_from_ids
+from rllab.worlds.reward_trace import Reading, contrasts, read, response_from_ids
 
 START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
 PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}
@@ -56,7 +55,7 @@ class RewardPanel(Panel):
     def __init__(self, world: World, *, rewards: Sequence[Reward] = (), prompt: str = "", seed: int = 0) -> None:
         self.world, self.given, self.seed = world, tuple(rewards), seed
         self.prompt = prompt or world.prompts[0]
-        self.timing: Timing = "prefix"
+        self.timing: Timing = "token"
         self.how: PrefixPay = "increment"
         self.revealed = False
         self.beside = ""  # the name of the reward that is looked at beside the world's own
@@ -199,11 +198,13 @@ class RewardPanel(Panel):
         own = self.given if world is self._first else ()  # they read that world's tokens
         return {one.name: one for one in (*own, *contrasts(world))}
 
-    def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        progress(0, 0, "writing")
+    def _write(self, job: Job) -> None:
+        job.report(0, 0, "writing")
         world, seed = self.world, self.seed
         with contextlib.suppress(Stopped):
-            rows = generate(world.policy, [self.prompt], max_new_tokens=world.max_new_tokens, seed=seed, stop=stop)
+            rows = generate(
+                world.policy, [self.prompt], max_new_tokens=world.max_new_tokens, seed=seed, job=job.quiet()
+            )
             ids = tuple(rows.response_ids(0))
             self._reading(world.reward, ids)
             with self._lock:

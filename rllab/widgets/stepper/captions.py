@@ -13,11 +13,11 @@ from rllab.plots.text import MINUS, fixed, plain, probability
 from rllab.policy.policy import Policy
 from rllab.truth.estimates import Candidates
 from rllab.value.objective import Objective
+from rllab.widgets.engine.charts import Bar, Chip, bars, chart, chips, tint
 from rllab.widgets.engine.components import Component, Span, bold, group, heading, note, term
-from rllab.widgets.engine.marks import Bar, Chip, bars, chart, chips, tint
 from rllab.widgets.engine.text import visible
-from rllab.widgets.pieces.backup import written
-from rllab.widgets.pieces.line import Line, Written, candidates
+from rllab.widgets.shared.backup import written
+from rllab.widgets.shared.line import Line, ScoredToken, candidates
 from rllab.widgets.stepper.worth import sampled_value, worth_of, worth_of_others
 
 # ---- The sentence below the token stepper: made from the line, quoting the numbers that are drawn ----
@@ -28,7 +28,7 @@ KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 
 
 @dataclass(frozen=True)
-class Look:
+class StepperView:
     """What the learner looks at: a line, one of its states, and what its rewards and values mean."""
 
     line: Line
@@ -41,7 +41,7 @@ class Look:
     outlook: Outlook  # V along the line
 
     @property
-    def token(self) -> Written | None:
+    def token(self) -> ScoredToken | None:
         """Return the token that was written in the selected state, if any was."""
         return self.line.written[self.at] if self.at < len(self.line.written) else None
 
@@ -52,7 +52,7 @@ class Look:
         return f"\u2026 {shown}" if len(tokens) > words else shown
 
 
-def policy_words(look: Look) -> Words:
+def policy_words(look: StepperView) -> Words:
     """Say what the policy would write here, or what was written and how likely that was."""
     token = look.token
     if token is None and look.state.done:
@@ -75,7 +75,7 @@ def policy_words(look: Look) -> Words:
     )
 
 
-def reward_words(look: Look) -> Words:
+def reward_words(look: StepperView) -> Words:
     """Say what the reward makes of the text, and what has been paid."""
     token, line = look.token, look.line
     if not line.written:
@@ -94,7 +94,7 @@ def reward_words(look: Look) -> Words:
     return ("If it ended here, the text would score ", bold(fixed(line.score)), f". {_unpaid(look)}")
 
 
-def value_words(look: Look) -> Words:
+def value_words(look: StepperView) -> Words:
     """Say what the critic expects here, and how a token changed that."""
     token, values = look.token, look.line.values
     if token is None and look.line.ended:
@@ -116,7 +116,7 @@ def value_words(look: Look) -> Words:
     return (*words, *forced, " ", _meaning(look))
 
 
-def advantage_words(look: Look) -> Words:
+def advantage_words(look: StepperView) -> Words:
     """Say what the state is worth, and by how much a token was, or would be, better than usual there."""
     found, token = look.worth, look.token
     if token is None and look.state.done:
@@ -132,7 +132,7 @@ def advantage_words(look: Look) -> Words:
     return _best_words(look, found) if token is None else _token_words(look, found, token)
 
 
-def _account(look: Look) -> Words:
+def _account(look: StepperView) -> Words:
     """Say what the tokens of a line that is over earned together."""
     values, gamma = look.outlook.values, look.objective.gamma
     over = f"{_over(look.line)}: nothing more is to come. "
@@ -150,7 +150,7 @@ def _account(look: Look) -> Words:
     )
 
 
-def _best_words(look: Look, found: Candidates) -> Words:
+def _best_words(look: StepperView, found: Candidates) -> Words:
     """Say what a state is worth and which token would be worth most in it."""
     value = written(found.value.mean)
     at = max(range(len(found.q)), key=lambda place: found.q[place].mean)
@@ -165,7 +165,7 @@ def _best_words(look: Look, found: Candidates) -> Words:
     )
 
 
-def _token_words(look: Look, found: Candidates, token: Written) -> Words:
+def _token_words(look: StepperView, found: Candidates, token: ScoredToken) -> Words:
     """Say by how much a written token was better than usual."""
     value, at = written(found.value.mean), found.token_ids.index(token.token_id)
     q = written(found.q[at].mean)
@@ -191,7 +191,7 @@ def value_title(found: Candidates) -> Words:
     )
 
 
-def _asked(look: Look, found: Candidates, at: int) -> str:
+def _asked(look: StepperView, found: Candidates, at: int) -> str:
     """Say who was asked and, of what was sampled, whether the advantage of one candidate can be chance."""
     if found.value.kind == "monte-carlo":
         n, error = found.value.samples, fixed(found.errors[at])
@@ -203,7 +203,7 @@ def _asked(look: Look, found: Candidates, at: int) -> str:
     return f"The critic was asked one token ahead; of the state itself it says {itself}."
 
 
-def _likeliest(look: Look) -> Words:
+def _likeliest(look: StepperView) -> Words:
     """Name the two likeliest tokens of the selected state with their probabilities."""
     state = look.state
     tokens = [look.names[token] for token in state.candidate_ids[:2]]
@@ -222,11 +222,11 @@ def _over(line: Line) -> str:
     return "The line has ended" if line.ended else "The line has reached its limit"
 
 
-def _pi(token: Written) -> str:
+def _pi(token: ScoredToken) -> str:
     return probability(math.exp(token.logprob))
 
 
-def _payment(look: Look, token: Written) -> str:
+def _payment(look: StepperView, token: ScoredToken) -> str:
     """Say what was paid for one token, and what its divergence cost."""
     if token.paid == 0:
         return f"{_unpaid(look)} The token's r is {fixed(token.reward, signed=True)}{_kl_share(look, token)}."
@@ -234,30 +234,30 @@ def _payment(look: Look, token: Written) -> str:
     return f"Paid for it: {paid}; r is {r}{_kl_share(look, token)}."
 
 
-def _kl_share(look: Look, token: Written) -> str:
+def _kl_share(look: StepperView, token: ScoredToken) -> str:
     beta = look.objective.kl_coef
     if not beta or not written(token.kl):
         return ""
     return f" (minus {plain(beta)} \u00d7 {fixed(token.kl)} nats of divergence from the reference)"
 
 
-def _unpaid(look: Look) -> str:
+def _unpaid(look: StepperView) -> str:
     why = {
-        "eos": "this reward pays at the end",
-        "segment": "this reward pays at the end of a sentence",
-        "prefix": "the score has not moved",
+        "end": "this reward pays at the end",
+        "sentence": "this reward pays at the end of a sentence",
+        "token": "the score has not moved",
     }
     return f"Nothing is paid here: {why[look.objective.timing]}."
 
 
-def _cost(look: Look) -> str:
+def _cost(look: StepperView) -> str:
     beta, kl = look.objective.kl_coef, math.fsum(one.kl for one in look.line.written)
     if not beta or not written(kl):
         return "All in all"
     return f"With {plain(beta)} \u00d7 {fixed(kl)} nats of divergence from the reference taken off"
 
 
-def _meaning(look: Look) -> str:
+def _meaning(look: StepperView) -> str:
     return f"V is the {look.objective.describe()}."
 
 
@@ -275,21 +275,21 @@ class Show:
 
     name: str
     lens: str
-    number: Callable[[Look, int], float]
+    number: Callable[[StepperView, int], float]
     signed: bool = True
 
 
-def _score_change(look: Look, at: int) -> float:
+def _score_change(look: StepperView, at: int) -> float:
     before = look.line.written[at - 1].prefix_score if at else 0.0
     return written(written(look.line.written[at].prefix_score) - written(before))
 
 
-def _value_change(look: Look, at: int) -> float:
+def _value_change(look: StepperView, at: int) -> float:
     before, after = look.line.values[at : at + 2]
     return written(written(after) - written(before))
 
 
-def _td_error(look: Look, at: int) -> float:
+def _td_error(look: StepperView, at: int) -> float:
     values, q = look.outlook.values, look.outlook.q
     return written(written(q[at]) - written(values[at])) if values else math.nan
 
@@ -310,7 +310,7 @@ SHOWS: dict[str, Show] = {
 FIRST_SHOWN = {"policy": "probability", "reward": "change", "value": "dv", "advantage": "delta"}
 
 
-def chip_row(look: Look, show: Show) -> list[Chip]:
+def chip_row(look: StepperView, show: Show) -> list[Chip]:
     """Return a chip per written token with the chosen number under it."""
     line = look.line
     numbers = [show.number(look, at) for at in range(len(line.written))]
@@ -337,7 +337,7 @@ class Candidate:
     reference: float
 
 
-def bar_row(look: Look, policy: Policy) -> tuple[list[Bar], Bar | None, float]:
+def bar_row(look: StepperView, policy: Policy) -> tuple[list[Bar], Bar | None, float]:
     """Return the bars of the likeliest candidates, that of all others, and what a full bar stands for.
 
     The token that was written here is always among them, however unlikely it was.
@@ -355,14 +355,14 @@ def bar_row(look: Look, policy: Policy) -> tuple[list[Bar], Bar | None, float]:
     return bars, Bar(others.text, width, probability(others.pi), tick=tick, inner=inner, extra=extra), full
 
 
-def bar_tokens(state: State, token: Written | None) -> tuple[int, ...]:
+def bar_tokens(state: State, token: ScoredToken | None) -> tuple[int, ...]:
     """Return the tokens that get a bar of their own in a state."""
     also = () if token is None else (token.token_id,)
     ids = tuple(state.candidate_ids[place] for place in candidates(state, count=SHOWN_BARS, also=also)[0])
     return ids if token is None or token.token_id in ids else (*ids, token.token_id)
 
 
-def _candidates(look: Look, policy: Policy) -> tuple[list[Candidate], Candidate]:
+def _candidates(look: StepperView, policy: Policy) -> tuple[list[Candidate], Candidate]:
     """Return the candidates with a bar of their own, and all others as one."""
     state, token = look.state, look.token
     also = () if token is None else (token.token_id,)
@@ -381,7 +381,7 @@ def _candidates(look: Look, policy: Policy) -> tuple[list[Candidate], Candidate]
     return shown, Candidate(-1, "all others", *rest)
 
 
-def _bar(one: Candidate, full: float, *, filtered: bool, look: Look) -> Bar:
+def _bar(one: Candidate, full: float, *, filtered: bool, look: StepperView) -> Bar:
     here = look.token is not None and look.token.token_id == one.token_id
     extra = worth_of(look.worth, one.token_id) if look.worth is not None else ()
     said = "".join(f", {span.text}" for span in extra)
@@ -397,7 +397,7 @@ def _bar(one: Candidate, full: float, *, filtered: bool, look: Look) -> Bar:
     )
 
 
-def curves(look: Look, *, lens: str, reward: str) -> Drawing:
+def curves(look: StepperView, *, lens: str, reward: str) -> Drawing:
     """Return the picture beside the bars: how open the states are, or how promising the text is."""
     line, tokens = look.line, [visible(token) for token in look.line.tokens]
     if lens == "advantage":
@@ -427,7 +427,7 @@ PICTURES = {
 }
 
 
-def strip(look: Look, show: Show, on_set: Callable[[int], object], *, stamp: str, over: bool) -> Component:
+def strip(look: StepperView, show: Show, on_set: Callable[[int], object], *, stamp: str, over: bool) -> Component:
     """Return the line's tokens with the number that is shown under each."""
     return chips(
         "strip",
@@ -442,14 +442,14 @@ def strip(look: Look, show: Show, on_set: Callable[[int], object], *, stamp: str
     )
 
 
-def line_picture(look: Look, *, lens: str, reward: str) -> Component:
+def line_picture(look: StepperView, *, lens: str, reward: str) -> Component:
     """Return what a lens shows over the states of the line."""
     title, alt = PICTURES[lens]
     drawn = curves(look, lens=lens, reward=reward)
     return group("right", heading("right-title", title), chart("curves", drawn, f"{title}: {alt}"))
 
 
-def candidate_bars(look: Look, policy: Policy, on_write: Callable[[int], object], *, stamp: str) -> Component:
+def candidate_bars(look: StepperView, policy: Policy, on_write: Callable[[int], object], *, stamp: str) -> Component:
     """Return the bars of the tokens that could follow the chosen state, and what they are worth where that is known."""
     if look.state.done:
         return group("left", note("over", "Nothing can follow here. Click a token to look at the state before it."))

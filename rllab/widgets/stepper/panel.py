@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from rllab.core.errors import LabError, nearest
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.widgets.engine.components import (
     BADGES,
     Component,
@@ -24,15 +23,15 @@ from rllab.widgets.engine.components import (
 from rllab.widgets.engine.panel import View
 from rllab.widgets.engine.text import visible
 from rllab.widgets.engine.working import WorkingPanel
-from rllab.widgets.pieces.line import read_line
-from rllab.widgets.pieces.pace import usual_samples
-from rllab.widgets.pieces.what_if import check_different, chosen, comparison, read_samples, what_if_words
-from rllab.widgets.pieces.worlds import Worlds
+from rllab.widgets.shared.line import read_line
+from rllab.widgets.shared.pace import usual_samples
+from rllab.widgets.shared.what_if import check_different, chosen, comparison, read_samples, what_if_words
+from rllab.widgets.shared.worlds import Worlds
 from rllab.widgets.stepper.branches import branch_picture, line_options
 from rllab.widgets.stepper.captions import (
     FIRST_SHOWN,
     SHOWS,
-    Look,
+    StepperView,
     Words,
     advantage_words,
     bar_tokens,
@@ -44,10 +43,10 @@ from rllab.widgets.stepper.captions import (
     value_words,
 )
 from rllab.widgets.stepper.settings import sampling_fold
-from rllab.widgets.stepper.worth import UNKNOWN, Worth, is_known_exactly
+from rllab.widgets.stepper.worth import UNKNOWN, CandidateValues, is_known_exactly
 from rllab.worlds import World
-from rllab.worlds.branches import Lines
-from rllab.worlds.scoring import kind_of
+from rllab.worlds.branches import BranchTree
+from rllab.worlds.reward_trace import kind_of
 from rllab.worlds.stepper import Stepper
 
 LENSES = ("policy", "reward", "value", "advantage")
@@ -71,8 +70,8 @@ class StepperPanel(WorkingPanel):
         if not lenses:
             raise LabError("lenses", tuple(lenses), f"choose at least one of {', '.join(LENSES)}")
         self.stepper = source if isinstance(source, Stepper) else Stepper(source, seed=seed)
-        self.lines = Lines(self.stepper)
-        self.worth = Worth(usual_samples(self.stepper.world))
+        self.lines = BranchTree(self.stepper)
+        self.worth = CandidateValues(usual_samples(self.stepper.world))
         self.selected = len(self.stepper.steps)
         self.lenses = tuple(lens for lens in LENSES if lens in lenses)
         self.lens = lenses[-1]
@@ -101,13 +100,13 @@ class StepperPanel(WorkingPanel):
             shortcuts={"s": "step", "5": "five", "f": "finish", "b": "back", "r": "reset"},
         )
 
-    def _look(self) -> Look:
+    def _look(self) -> StepperView:
         """Read the line, the chosen state and, through the lens for it, what its candidates are worth."""
         stepper, asked = self.stepper, self.lens == "advantage"
         line = read_line(stepper, scored=self.lens != "policy")
         state = line.end if self.selected == len(line.written) else stepper.state_at(self.selected)
         tokens = bar_tokens(state, None if state.t == len(line.written) else line.written[state.t])
-        return Look(
+        return StepperView(
             line,
             self.selected,
             state,
@@ -118,14 +117,14 @@ class StepperPanel(WorkingPanel):
             self.worth.outlook(stepper, line) if asked else UNKNOWN,
         )
 
-    def _reading(self, look: Look) -> Words:
+    def _reading(self, look: StepperView) -> Words:
         asked = self.lens == "advantage" and self._working == "compare"
         found = self.worth.compared(self.stepper, self.selected) if asked else None
         if found is None:
             return READINGS[self.lens](look)
         return what_if_words(self.stepper, self.selected, self.worth.pair, found)
 
-    def _badges(self, look: Look) -> tuple[str, ...]:
+    def _badges(self, look: StepperView) -> tuple[str, ...]:
         """Return the kinds of all values on the screen."""
         plain = {"policy": "exact", "reward": kind_of(self.stepper.world.objective.reward), "value": "learned"}
         if self.lens in plain:
@@ -170,16 +169,16 @@ class StepperPanel(WorkingPanel):
             return ()
         return (finding("stale", "The policy has learned since this line was begun; Reset writes with the new one."),)
 
-    def _pictures(self, look: Look) -> Component:
+    def _pictures(self, look: StepperView) -> Component:
         world = self.stepper.world
         left = candidate_bars(look, world.policy, self.write, stamp=f"{self._stamp(look)}.{look.at}")
         return columns("pictures", left, line_picture(look, lens=self.lens, reward=world.reward.name))
 
-    def _stamp(self, look: Look) -> str:
+    def _stamp(self, look: StepperView) -> str:
         """Name the line as it stands: what is pressed on an older picture is dropped."""
         return f"{self.lines.here}.{len(look.line.written)}"
 
-    def _asking(self, look: Look) -> tuple[Component, ...]:
+    def _asking(self, look: StepperView) -> tuple[Component, ...]:
         """Return, through the lens on advantages, what can be sampled in this state."""
         elsewhere = look.temperature != look.objective.temperature  # what is sampled has no place beside these bars
         if self.lens != "advantage" or look.state.done or self.stepper.stale or elsewhere:
@@ -194,7 +193,7 @@ class StepperPanel(WorkingPanel):
         found = self.worth.compared(self.stepper, look.at)
         return comparison(self.stepper, look.at, self.worth.pair, found, on_choose=self.worth.choose, go=go)
 
-    def _stage(self, look: Look) -> str:
+    def _stage(self, look: StepperView) -> str:
         """Return where in the loop the learner looks."""
         if self.lens != "policy":
             return self.lens
@@ -227,7 +226,7 @@ class StepperPanel(WorkingPanel):
         self.work(
             "sample",
             "continuations of each token",
-            lambda stop, progress: self.worth.sample(stepper, look.at, tokens, stop, progress),
+            lambda job: self.worth.sample(stepper, look.at, tokens, job),
         )
 
     def compare(self) -> None:
@@ -235,7 +234,7 @@ class StepperPanel(WorkingPanel):
         stepper, at = self.stepper, self.selected
         pair = chosen(stepper, at, self.worth.pair)
         check_different(stepper, pair)
-        self.work("compare", "two tokens", lambda stop, progress: self.worth.compare(stepper, at, pair, stop, progress))
+        self.work("compare", "two tokens", lambda job: self.worth.compare(stepper, at, pair, job))
 
     def back(self) -> None:
         """Take the last token away."""
@@ -245,7 +244,7 @@ class StepperPanel(WorkingPanel):
     def begin(self, prompt: str) -> None:
         """Start a new line from a prompt; the other lines go."""
         self.stepper.reset(prompt)
-        self.lines = Lines(self.stepper)
+        self.lines = BranchTree(self.stepper)
         self._to_the_end()
 
     def new_dice(self) -> None:
@@ -294,7 +293,7 @@ class StepperPanel(WorkingPanel):
         """Go to another world; the one that the panel was given is kept as it is."""
         world = self._worlds.named(name)
         stepper = Stepper(world, seed=self.stepper.seed)
-        self.stepper, self.lines = stepper, Lines(stepper)
+        self.stepper, self.lines = stepper, BranchTree(stepper)
         self.worth.samples = usual_samples(world)
         self._to_the_end()
 
@@ -312,12 +311,12 @@ class StepperPanel(WorkingPanel):
     def _to_the_end(self) -> None:
         self.selected = len(self.stepper.steps)
 
-    def _finish(self, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _finish(self, job: Job) -> None:
         """Write token by token, each under the panel's lock, so that pictures in between are whole."""
-        while not self.stepper.done and not stop.is_set():
+        while not self.stepper.done and not job.stopped:
             with self._lock:
                 self.step()
-            progress(len(self.stepper.steps), 0, "writing")
+            job.report(len(self.stepper.steps), 0, "writing")
 
     def _choose_show(self, key: str) -> None:
         self.show = key

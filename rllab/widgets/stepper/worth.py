@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field, replace
 
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.plots.states import Outlook, Sampled
 from rllab.plots.text import fixed
-from rllab.truth.estimates import SURE, Candidates, candidates, difference, foreseen, of_tree
+from rllab.truth.estimates import SURE, Candidates, candidates, difference, lookahead, of_tree
 from rllab.truth.what_if import WhatIf
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import Span
-from rllab.widgets.pieces.backup import worth, written
-from rllab.widgets.pieces.known import is_small, small_tree
-from rllab.widgets.pieces.line import Line
-from rllab.widgets.pieces.pace import with_time_left
-from rllab.widgets.pieces.what_if import SEED, UNCHOSEN, Pair, compare
+from rllab.widgets.shared.backup import worth, written
+from rllab.widgets.shared.known import is_small, small_tree
+from rllab.widgets.shared.line import Line
+from rllab.widgets.shared.pace import with_time_left
+from rllab.widgets.shared.what_if import SEED, UNCHOSEN, Pair, compare
 from rllab.worlds.stepper import Stepper
 
 UNKNOWN = Outlook("", (), ())
@@ -27,7 +26,7 @@ Place = tuple[object, ...]  # a state of a policy under an objective
 
 
 @dataclass
-class Worth:
+class CandidateValues:
     """What was asked about the states of a panel's lines; it is right for the policy and the critic of now alone."""
 
     samples: int
@@ -61,9 +60,7 @@ class Worth:
         q = [one.reward + objective.gamma * after for one, after in zip(line.written, values[1:], strict=True)]
         return Outlook(kind, tuple(values), tuple(q))
 
-    def sample(
-        self, stepper: Stepper, t: int, tokens: tuple[int, ...], stop: threading.Event, progress: ProgressFunction
-    ) -> None:
+    def sample(self, stepper: Stepper, t: int, tokens: tuple[int, ...], job: Job) -> None:
         """Continue every candidate of a state, as a job."""
         place, prefix = (*_place(stepper, t), tokens), stepper.prefix_ids[:t]
         self._keep(
@@ -76,15 +73,14 @@ class Worth:
                 "monte-carlo",
                 samples=self.samples,
                 seed=SEED,
-                stop=stop,
-                progress=with_time_left(progress),
+                job=with_time_left(job),
             ),
         )
 
-    def compare(self, stepper: Stepper, t: int, pair: Pair, stop: threading.Event, progress: ProgressFunction) -> None:
+    def compare(self, stepper: Stepper, t: int, pair: Pair, job: Job) -> None:
         """Continue two tokens of a state with the same random numbers, as a job."""
         place = _place(stepper, t)
-        self._what_if = place, compare(stepper, t, pair, samples=self.samples, stop=stop, progress=progress)
+        self._what_if = place, compare(stepper, t, pair, samples=self.samples, job=job)
 
     def compared(self, stepper: Stepper, t: int) -> WhatIf | None:
         """Return the comparison that was made in a state."""
@@ -140,7 +136,7 @@ def _at_once(stepper: Stepper, t: int, tokens: tuple[int, ...]) -> Candidates | 
     tree = small_tree(world, stepper.prompt)
     if tree is not None:
         return of_tree(tree, prefix, tokens)
-    return None if isinstance(world.critic, ZeroCritic) else foreseen(stepper, t, tokens)
+    return None if isinstance(world.critic, ZeroCritic) else lookahead(stepper, t, tokens)
 
 
 def _place(stepper: Stepper, t: int) -> Place:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.plots.charts import Beside
 from rllab.plots.text import plain
+from rllab.widgets.engine.charts import Column, chart, table
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -22,14 +23,11 @@ from rllab.widgets.engine.components import (
     row,
     select,
 )
-from rllab.widgets.engine.marks import Column, chart, table
 from rllab.widgets.engine.panel import View
-from rllab.widgets.pieces.metric import explained
-from rllab.widgets.pieces.pace import seconds_left
-from rllab.widgets.pieces.worlds import called
-from rllab.widgets.training.parts import beside_parts, checkup_parts, critic_parts, learns_v, study_parts
-from rllab.widgets.training.run import ONE_RUN, RunPanel
-from rllab.widgets.training.words import (
+from rllab.widgets.shared.metric import explained
+from rllab.widgets.shared.pace import seconds_left
+from rllab.widgets.shared.worlds import called
+from rllab.widgets.training.captions import (
     Picture,
     draw,
     pictures,
@@ -38,6 +36,8 @@ from rllab.widgets.training.words import (
     sample_rows,
     settings,
 )
+from rllab.widgets.training.layout import beside_parts, checkup_parts, critic_parts, learns_v, study_parts
+from rllab.widgets.training.run import ONE_RUN, RunPanel
 
 SEEDS = (
     Option(str(ONE_RUN), "this run"),
@@ -131,9 +131,10 @@ class TrainingPanel(RunPanel):
 
     def _pictures(self, history: Sequence[Mapping[str, float]]) -> tuple[Component, ...]:
         """Draw the charts, new only when an update or a run beside has been added."""
-        stamp = (id(self.trainer), len(history), *((one, id(self.shelf.run(one))) for one in self.shelf))
+        stamp = (id(self.trainer), len(history), *((one, id(self.kept_runs.run(one))) for one in self.kept_runs))
         if self._charts[0] != stamp:
-            beside = [Beside(one, [record.metrics for record in self.shelf.run(one).history]) for one in self.shelf]
+            kept = self.kept_runs
+            beside = [Beside(name, [record.metrics for record in kept.run(name).history]) for name in kept]
             self._charts = (stamp, {one.key: _chart(one, history, beside) for one in pictures(self.trainer)})
         parts = self._charts[1]
         shown = [parts[one.key] for one in pictures(self.trainer) if not one.folded]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rllab.core.errors import LabError, Stopped
-from rllab.core.jobs import ProgressFunction
-from rllab.trainer.comparison import Shelf, Study, study
+from rllab.core.jobs import Job
+from rllab.trainer.comparison import KeptRuns, Study, study
 from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.fields import read_number, read_whole
 from rllab.widgets.engine.panel import Panel
-from rllab.widgets.pieces.worlds import Worlds
-from rllab.widgets.training.words import PHASES
+from rllab.widgets.shared.worlds import Worlds
+from rllab.widgets.training.captions import PHASES
 from rllab.worlds import World
 
 SAMPLE_PROMPTS = 3
@@ -44,7 +43,7 @@ class RunPanel(Panel):
         self.updates = _at_least_one(updates)
         self.seeds = ONE_RUN
         self.study: Study | None = None
-        self.shelf = Shelf()
+        self.kept_runs = KeptRuns()
         self.before: Sequence[Mapping[str, Any]] = ()
         self.now: Sequence[Mapping[str, Any]] = ()
         self.sampled_at = 0
@@ -106,13 +105,13 @@ class RunPanel(Panel):
         if not 0 <= k <= trainer.index:
             raise LabError("rewind", k, f"this run has done {trainer.index} updates; choose 0 to {trainer.index}")
 
-        def work(stop: threading.Event, progress: ProgressFunction) -> None:
-            progress(k, trainer.index, f"going back to update {k}")
-            trainer.rewind(k, stop=stop)
+        def work(job: Job) -> None:
+            job.report(k, trainer.index, f"going back to update {k}")
+            trainer.rewind(k, job=job)
             if trainer.index == k:
-                self._undo, self.now, self.sampled_at = past, self._sample(stop), k
+                self._undo, self.now, self.sampled_at = past, self._sample(job), k
 
-        self.start_job(f"rewind of {trainer.algorithm.title}", _quiet(work))
+        self.start_job(f"rewind of {trainer.algorithm.title}", work)
 
     def undo(self) -> None:
         """Take back what was done last: updates that were added, a rewind, or a run that was left."""
@@ -126,16 +125,16 @@ class RunPanel(Panel):
 
     def keep(self) -> None:
         """Keep a fork of the run as it is now, to be seen beside whatever comes."""
-        self.shelf.keep(self.trainer)
+        self.kept_runs.keep(self.trainer)
 
     def go_on_with(self, letter: str) -> None:
         """Make a run that was kept the one that goes on; the present one takes its place."""
-        self.trainer, self._undo = self.shelf.swap(letter, self.trainer), None
+        self.trainer, self._undo = self.kept_runs.swap(letter, self.trainer), None
         self._forget_samples()
 
     def drop(self, letter: str) -> None:
         """Give up a run that was kept."""
-        self.shelf.drop(letter)
+        self.kept_runs.drop(letter)
 
     def choose_seeds(self, value: str) -> None:
         """Let Start train this run, or several seeds with the control arms beside them."""
@@ -166,7 +165,7 @@ class RunPanel(Panel):
         self._pausing = False
         began = Undo("updates", self.trainer, self.trainer.index)
         self.start_job(
-            f"{self.trainer.algorithm.title} on {self.trainer.world.title}", lambda s, p: self._train(target, s, p)
+            f"{self.trainer.algorithm.title} on {self.trainer.world.title}", lambda job: self._train(target, job)
         )
         self._undo = began
 
@@ -175,35 +174,35 @@ class RunPanel(Panel):
         world, config, seeds = self.trainer.origin, self.trainer.config, range(self.seeds)
         name = self.trainer.algorithm.name
 
-        def work(stop: threading.Event, progress: ProgressFunction) -> None:
-            self.study = study(world, name, config, updates=self.updates, seeds=seeds, stop=stop, progress=progress)
+        def work(job: Job) -> None:
+            self.study = study(world, name, config, updates=self.updates, seeds=seeds, job=job)
 
         self._pausing = False
-        self.start_job(f"{self.seeds} seeds of {self.trainer.algorithm.title}", _quiet(work))
+        self.start_job(f"{self.seeds} seeds of {self.trainer.algorithm.title}", work)
 
-    def _train(self, target: int, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _train(self, target: int, job: Job) -> None:
         """Do updates up to `target`, with samples at the start, now and then, and at a quiet end."""
         with contextlib.suppress(Stopped), self.trainer.hold():  # Stop drops the unfinished update, and that is all
             if not self.before:
-                progress(self.trainer.index, target, "samples for later are written")
-                self.before = self._sample(stop)
+                job.report(self.trainer.index, target, "samples for later are written")
+                self.before = self._sample(job)
             while self.trainer.index < target and not self._pausing:
                 self._take_settings()
-                self._update(target, stop, progress)
+                self._update(target, job)
                 if self.trainer.index % SAMPLE_EVERY == 0 or self.trainer.index == target or self._pausing:
-                    self.now, self.sampled_at = self._sample(stop), self.trainer.index
+                    self.now, self.sampled_at = self._sample(job), self.trainer.index
 
-    def _update(self, target: int, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _update(self, target: int, job: Job) -> None:
         """Do one update, saying in which phase it is."""
         done = self.trainer.index
-        progress(done, target, "responses are being written")
-        for phase in self.trainer.phases(stop=stop):
-            progress(done, target, PHASES[phase.name])
-        progress(done + 1, target, "done")
+        job.report(done, target, "responses are being written")
+        for phase in self.trainer.phases(job=job):
+            job.report(done, target, PHASES[phase.name])
+        job.report(done + 1, target, "done")
 
-    def _sample(self, stop: threading.Event) -> Sequence[Mapping[str, Any]]:
+    def _sample(self, job: Job) -> Sequence[Mapping[str, Any]]:
         prompts = self.trainer.world.prompts[:SAMPLE_PROMPTS]
-        return self.trainer.samples(prompts, self.trainer.seed, stop=stop)
+        return self.trainer.samples(prompts, self.trainer.seed, job=job)
 
     def _steer(self, name: str, label: str, value: object) -> None:
         """Change a setting: at once while the run rests, before its next update while it goes on."""
@@ -222,18 +221,6 @@ class RunPanel(Panel):
 
     def _set_updates(self, value: object) -> None:
         self.updates = _at_least_one(read_whole("updates", value))
-
-
-def _quiet(
-    work: Callable[[threading.Event, ProgressFunction], None],
-) -> Callable[[threading.Event, ProgressFunction], None]:
-    """Return work for which being stopped is no error."""
-
-    def run(stop: threading.Event, progress: ProgressFunction) -> None:
-        with contextlib.suppress(Stopped):  # what was begun is gone, and that is what Stop means
-            work(stop, progress)
-
-    return run
 
 
 def _at_least_one(updates: int) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
-from rllab.core.jobs import ProgressFunction
+from rllab.core.jobs import Job
 from rllab.truth import Tree
-from rllab.truth.estimates import along
-from rllab.truth.what_if import Fan, WhatIf, fan
+from rllab.truth.estimates import estimate_along
+from rllab.truth.what_if import Continuations, WhatIf, continuations
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Estimate
 from rllab.widgets.engine.components import (
@@ -23,9 +22,9 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.pieces.known import small_tree
-from rllab.widgets.pieces.pace import usual_samples, with_time_left
-from rllab.widgets.pieces.what_if import (
+from rllab.widgets.shared.known import small_tree
+from rllab.widgets.shared.pace import usual_samples, with_time_left
+from rllab.widgets.shared.what_if import (
     SEED,
     UNCHOSEN,
     Pair,
@@ -36,9 +35,9 @@ from rllab.widgets.pieces.what_if import (
     read_samples,
     what_if_words,
 )
-from rllab.widgets.pieces.worlds import Worlds, called
-from rllab.widgets.value.parts import fan_picture, response_strip, value_picture
-from rllab.widgets.value.words import Known, Words, badges_of, fan_words, value_words
+from rllab.widgets.shared.worlds import Worlds, called
+from rllab.widgets.value.captions import Known, Words, badges_of, fan_words, value_words
+from rllab.widgets.value.layout import fan_picture, response_strip, value_picture
 from rllab.worlds import World
 from rllab.worlds.stepper import Stepper
 
@@ -49,7 +48,7 @@ class Sampled:
 
     line: tuple[int, ...] = ()
     values: tuple[Estimate, ...] = ()
-    fan: Fan | None = None
+    continuations: Continuations | None = None
     what_if: WhatIf | None = None
 
 
@@ -73,7 +72,7 @@ class ValuePanel(Panel):
 
     def view(self) -> View:
         """Draw the response, V along it, and what was sampled."""
-        known, found = self._known(), self.sampled.fan
+        known, found = self._known(), self.sampled.continuations
         return View(
             aside=note("where", f"{called(self.stepper.world)} \u00b7 {len(self.stepper.steps)} tokens"),
             body=(
@@ -146,7 +145,7 @@ class ValuePanel(Panel):
         """Compare two tokens in the chosen state."""
         pair = chosen(self.stepper, self.selected, self.pair)
         check_different(self.stepper, pair)
-        self.start_job("two tokens", lambda stop, progress: self._what_if(pair, stop, progress))
+        self.start_job("two tokens", lambda job: self._what_if(pair, job))
 
     def stop(self) -> None:
         """End the sampling; what was there before stays."""
@@ -190,48 +189,49 @@ class ValuePanel(Panel):
         found = self.sampled
         if self.told == "what-if" and found.what_if is not None:
             return what_if_words(self.stepper, self.selected, self.pair, found.what_if)
-        if self.told == "fan" and found.fan is not None:
-            return fan_words(found.fan, None if self.stepper.stale else self._tree())
+        if self.told == "fan" and found.continuations is not None:
+            return fan_words(found.continuations, None if self.stepper.stale else self._tree())
         return value_words(self.stepper, known, self.selected)
 
-    def _write(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        while not self.stepper.done and not stop.is_set():
+    def _write(self, job: Job) -> None:
+        while not self.stepper.done and not job.stopped:
             with self._lock:
                 self.stepper.step()
                 self.selected = len(self.stepper.steps)
-            progress(len(self.stepper.steps), 0, "writing")
+            job.report(len(self.stepper.steps), 0, "writing")
         with self._lock:
             self.selected = 0  # where all is still to come: from there the response is worth looking at
 
-    def _sample_along(self, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _sample_along(self, job: Job) -> None:
         world, ids = self.stepper.world, self.stepper.prefix_ids
-        found = along(
+        found = estimate_along(
             world,
             self.stepper.prompt,
             ids,
             ["monte-carlo"],
             samples=self.samples,
             seed=SEED,
-            stop=stop,
-            progress=with_time_left(progress),
+            job=with_time_left(job),
         )
         with self._lock:
             self.told = ""
-            self.sampled = Sampled(ids, found.values["monte-carlo"], self.sampled.fan, self.sampled.what_if)
+            self.sampled = Sampled(ids, found.values["monte-carlo"], self.sampled.continuations, self.sampled.what_if)
 
-    def _continue(self, stop: threading.Event, progress: ProgressFunction) -> None:
-        progress(0, 0, "continuations")
-        found = fan(self.stepper.world, self.stepper.prompt, self._prefix, samples=self.samples, seed=SEED, stop=stop)
+    def _continue(self, job: Job) -> None:
+        job.report(0, 0, "continuations")
+        found = continuations(
+            self.stepper.world, self.stepper.prompt, self._prefix, samples=self.samples, seed=SEED, job=job
+        )
         with self._lock:
             self.told = "fan"
             self.sampled = Sampled(self.sampled.line, self.sampled.values, found, self.sampled.what_if)
 
-    def _what_if(self, pair: Pair, stop: threading.Event, progress: ProgressFunction) -> None:
+    def _what_if(self, pair: Pair, job: Job) -> None:
         samples = self.samples
-        found = compare(self.stepper, self.selected, pair, samples=samples, stop=stop, progress=progress)
+        found = compare(self.stepper, self.selected, pair, samples=samples, job=job)
         with self._lock:
             self.told = "what-if"
-            self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.fan, found)
+            self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.continuations, found)
 
     def _forget(self) -> None:
         self.selected, self.sampled, self.pair, self.told = len(self.stepper.steps), Sampled(), UNCHOSEN, ""
@@ -244,7 +244,7 @@ class ValuePanel(Panel):
 
     def _choose(self, pair: Pair) -> None:
         self.pair = pair
-        self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.fan)
+        self.sampled = Sampled(self.sampled.line, self.sampled.values, self.sampled.continuations)
 
     def _set_prompt(self, value: object) -> None:
         self.stepper.reset(str(value))

@@ -60,13 +60,13 @@ def test_finer_scores_need_fewer_rerolls(world: World) -> None:
 
     judge = TextReward("no sad words", count, world.policy.decode, {"sad": 1.0})
     needed = {}
-    for timing in ("eos", "prefix"):
+    for timing in ("end", "token"):
         games = [BlameGame(world, "cat is", "cat is very happy", judge=judge, seed=seed) for seed in range(24)]
         for game in games:
             game.timing = timing
         needed[timing] = statistics.mean(rerolls_needed(game) for game in games)
-    assert needed["prefix"] == 1
-    assert 1.8 < needed["eos"] < 3.2  # (4 + 1) / 2 on average
+    assert needed["token"] == 1
+    assert 1.8 < needed["end"] < 3.2  # (4 + 1) / 2 on average
 
 
 def test_a_world_without_a_judge_is_refused(world: World) -> None:

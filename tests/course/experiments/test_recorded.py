@@ -10,10 +10,11 @@ import pytest
 
 from rllab.core.errors import LabError
 from rllab.core.files import data_dir
+from rllab.core.jobs import NO_JOB
 from rllab.course.experiments.live import kept, live
 from rllab.course.experiments.recorded import record, recorded, recorded_result
 
-NAMES = sorted(path.stem for path in (data_dir() / "runs").glob("x[0-9]*.json"))
+NAMES = sorted(path.stem for path in (data_dir() / "runs").glob("*.json"))
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path) -> ModuleType:
     module = ModuleType("rllab.course.experiments.toy")
     arm = Arm("one", (0.5, 1.5), (3, "three"))
     module.Result, module.FAST, module.WORKSHOP = Result, Arm("fast", (), (0, "")), Arm("workshop", (), (1, ""))
-    module.run = lambda size, *, stop, progress: Result((size, arm), arm)
+    module.run = lambda size, *, job=NO_JOB: Result((size, arm), arm)
     return module
 
 
 def test_a_recorded_result_is_the_result_that_the_run_gave(toy: ModuleType) -> None:
-    given = toy.run(toy.WORKSHOP, stop=None, progress=None)
+    given = toy.run(toy.WORKSHOP)
     record("toy", toy.WORKSHOP, given, seconds=1.0)
     assert recorded_result(toy) == given
 
 
 def test_live_is_the_fast_size_and_kept_the_recorded_one(toy: ModuleType) -> None:
-    record("toy", toy.WORKSHOP, toy.run(toy.WORKSHOP, stop=None, progress=None), seconds=1.0)
+    record("toy", toy.WORKSHOP, toy.run(toy.WORKSHOP), seconds=1.0)
 
     def draw(result: Result) -> str:
         return result.arms[0].name

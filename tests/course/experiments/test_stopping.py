@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from rllab.core.errors import Stopped
-from rllab.course.experiments import x01, x03, x05, x06, x09, x10
+from rllab.core.jobs import Job
+from rllab.course.experiments import baselines, best_of_n_kl, gae_lambda, kl_estimators, kl_frontier, noise_by_length
 
 PATIENCE = 1.0  # seconds of this thread's own work between two questions
 WATCHED = 2.0  # seconds of it that are watched
@@ -34,10 +35,14 @@ def first_step() -> None:
     torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
 
 
-@pytest.mark.parametrize("experiment", [x01, x03, x05, x06, x09, x10], ids=lambda one: one.__name__[-3:])
+@pytest.mark.parametrize(
+    "experiment",
+    [noise_by_length, gae_lambda, baselines, best_of_n_kl, kl_frontier, kl_estimators],
+    ids=lambda one: one.__name__.rpartition(".")[2],
+)
 def test_stop_is_asked_about_more_than_once_a_second(experiment) -> None:
     watch = Watch()
     with contextlib.suppress(Stopped):
-        experiment.run(experiment.WORKSHOP, stop=watch)
+        experiment.run(experiment.WORKSHOP, job=Job(watch))
     assert watch.last > watch.began
     assert watch.longest < PATIENCE

@@ -8,7 +8,7 @@ from rllab.course.figures.cloud import NAMES, SHOWN, gradient_cloud, one_step
 from rllab.plots.text import fixed
 from rllab.truth import Tree, exact
 from rllab.truth.calibration import Part
-from rllab.truth.estimators import JUDGES, BenchRow, cloud
+from rllab.truth.estimators import BASELINES, BenchRow, cloud
 from tests.truth.trees import tree_world
 
 
@@ -38,7 +38,7 @@ def test_when_a_critic_knows(known: tuple[float, ...], outcome: str) -> None:
     assert list(picture.figure.data[0].y) == list(known)
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("judge", BASELINES)
 def test_the_cloud_is_drawn_around_its_exact_mean(tree: Tree, judge: str) -> None:
     picture = gradient_cloud(tree)(judge, 1.0, 4)
     dots, arrow, cross = picture.figure.data  # the cross last: it is seen where the arrow covers it

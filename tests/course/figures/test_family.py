@@ -7,9 +7,9 @@ import torch
 
 from rllab import Trainer, World, load_world
 from rllab.core.files import data_dir
-from rllab.course.experiments import x11, x13, x16
+from rllab.course.experiments import cliff, dpo_vs_rlhf, length_bias
 from rllab.course.experiments.recorded import recorded_result
-from rllab.course.figures.experiments_family import cliff, dpo_beside_rl, lengths
+from rllab.course.figures.experiments_family import cliff_returns, dpo_beside_rl, lengths
 from rllab.course.figures.family import (
     batch_age,
     dpo_path,
@@ -106,7 +106,8 @@ def test_ppos_first_step_is_a2cs(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("experiment", "draw", "outcome"), [(x11, lengths, "wrong"), (x13, dpo_beside_rl, "held"), (x16, cliff, "sarsa")]
+    ("experiment", "draw", "outcome"),
+    [(length_bias, lengths, "wrong"), (dpo_vs_rlhf, dpo_beside_rl, "held"), (cliff, cliff_returns, "sarsa")],
 )
 def test_recorded_runs_come_out_as_the_notebook_says(experiment: object, draw: object, outcome: str) -> None:
     assert draw(recorded_result(experiment)).outcome == outcome

@@ -3,8 +3,14 @@
 import pytest
 
 from rllab import Trainer, load_world
-from rllab.course.experiments import x06, x07, x08, x09, x20
-from rllab.course.figures.experiments_hacking import best_of_gold, best_of_kl, frontier, learned_reward, two_by_two
+from rllab.course.experiments import best_of_n_gold, best_of_n_kl, credit_or_objective, kl_frontier, learned_reward
+from rllab.course.figures.experiments_hacking import (
+    best_of_gold,
+    best_of_kl,
+    frontier,
+    learned_reward_curves,
+    two_by_two,
+)
 from rllab.course.figures.hacking import price_of_kl
 from rllab.course.figures.ppo import BAD, GOOD, account, loss_beside_score, surrogate
 from rllab.trainer.update_trace import open_update, token_rows
@@ -22,7 +28,7 @@ from rllab.truth import exact
 )
 def test_the_two_clips_agree_for_good_tokens_alone(token: str, ratio: float, ours: str, theirs: str) -> None:
     picture = surrogate(token, ratio, 0.2)
-    assert f"PPO's clip {ours}; the course's form {theirs}." in picture.words
+    assert f"PPO's clip {ours}; the one-sided form {theirs}." in picture.words
 
 
 def test_the_surrogate_is_the_lower_of_clipped_and_unclipped() -> None:
@@ -45,32 +51,32 @@ def test_the_account_of_a_response_adds_up_to_its_rewards() -> None:
 
 
 def test_few_answers_are_far_below_the_bound() -> None:
-    picture = best_of_kl(x06.run(x06.FAST))
+    picture = best_of_kl(best_of_n_kl.run(best_of_n_kl.FAST))
     assert "the bound is 1.835 nats" in picture.words
     assert "with 2 answers only 0.693" in picture.words
 
 
 def test_gold_falls_again_where_the_proxy_fails_in_its_extremes() -> None:
-    picture = best_of_gold(x07.run(x07.Size(5, 20_000, x07.POWERS[:11])))
+    picture = best_of_gold(best_of_n_gold.run(best_of_n_gold.Size(5, 20_000, best_of_n_gold.POWERS[:11])))
     assert picture.outcome == "heavy tails + keyword stuffing"
-    assert [trace.name.strip("\u2068\u2069").lower() for trace in picture.figure.data] == list(x07.KINDS)
+    assert [trace.name.strip("\u2068\u2069").lower() for trace in picture.figure.data] == list(best_of_n_gold.KINDS)
 
 
 def test_more_pairs_put_the_peak_off() -> None:
-    result = x08.run(x08.FAST)
-    picture = learned_reward(result)
+    result = learned_reward.run(learned_reward.FAST)
+    picture = learned_reward_curves(result)
     assert picture.outcome == "later"
     assert len(picture.figure.data) == 2
 
 
 def test_the_slope_of_the_frontier_is_beta_and_the_gap_is_the_kl() -> None:
-    result = x09.run(x09.FAST)
+    result = kl_frontier.run(kl_frontier.FAST)
     assert frontier(result).outcome == pytest.approx(0.5, abs=1e-4)
     assert result.trained[1].below == pytest.approx(result.trained[1].explained, abs=1e-9)
 
 
 def test_two_by_two_draws_a_line_for_each_cell() -> None:
-    picture = two_by_two(x20.run(x20.Size(2, 400, 40)))
+    picture = two_by_two(credit_or_objective.run(credit_or_objective.Size(2, 400, 40)))
     assert len(picture.figure.data) == 4
     assert picture.outcome == "sooner"
     assert "no update" not in picture.words

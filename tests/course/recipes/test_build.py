@@ -7,6 +7,7 @@ import torch
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import check_manifest
+from rllab.core.jobs import Job
 from rllab.course.recipes import build
 from rllab.course.recipes.pretraining import Schedule, Text, held_out_loss, in_batches, pretrain, token_losses
 from rllab.course.recipes.tales import Recipe, build_tales, corpus, new_policy
@@ -56,7 +57,7 @@ def test_a_stopped_build_leaves_nothing_behind(tmp_path):
         stop.set()
 
     with pytest.raises(Stopped):
-        build_tales(folder=tmp_path, recipe=TINY, stop=stop, progress=progress)
+        build_tales(folder=tmp_path, recipe=TINY, job=Job(stop, progress))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

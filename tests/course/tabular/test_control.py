@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import Job
 from rllab.course.tabular.bias import TwoDoors, maximisation_bias
 from rllab.course.tabular.control import DOUBLE_Q, Q_LEARNING, SARSA, greedy_return, learn
 from rllab.course.tabular.maze import Maze, sweeps
@@ -43,7 +44,7 @@ def test_a_run_stops() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        learn(Maze(), SARSA, episodes=10, stop=stop)
+        learn(Maze(), SARSA, episodes=10, job=Job(stop))
 
 
 def test_what_a_table_cannot_hold_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rllab.core.errors import LabError, Stopped
+from rllab.core.jobs import Job
 from rllab.course.tabular.feeder import ACTIONS, PRESS, Cat, Feeder, press_curve
 from rllab.course.tabular.loop import moments
 
@@ -51,7 +52,7 @@ def test_it_stops_and_refuses_what_has_no_meaning() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        press_curve(2, stop=stop)
+        press_curve(2, job=Job(stop))
     with pytest.raises(LabError, match="never tried is never found"):
         Cat(press=0.0)
     with pytest.raises(LabError, match="pay_off"):

@@ -21,7 +21,7 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def tree(world: World) -> Tree:
-    objective = dataclasses.replace(world.objective, kl_coef=0.0, timing="prefix")
+    objective = dataclasses.replace(world.objective, kl_coef=0.0, timing="token")
     return exact(world, PROMPT, objective=objective, horizon=HORIZON)
 
 
