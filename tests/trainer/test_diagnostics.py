@@ -11,8 +11,8 @@ import pytest
 from rllab.core.config import Config
 from rllab.core.errors import LabError
 from rllab.core.records import UpdateRecord
-from rllab.trainer.diagnostics import diagnose, healthy_range, readings, summary
-from rllab.trainer.signals import HealthyRange, definitions
+from rllab.trainer.diagnostics import diagnose, summary
+from rllab.trainer.signals import HealthyRange, definitions, healthy_range, readings
 from rllab.worlds import load_world
 from tests.trainer.small_run import small_run
 
