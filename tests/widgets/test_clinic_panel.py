@@ -9,7 +9,7 @@ from rllab.course.clinic import CHECKS, catalogue, fault
 from rllab.trainer.signals import definitions
 from rllab.widgets import ClinicPanel
 from rllab.widgets.clinic.captions import FEW_UPDATES, pace
-from rllab.widgets.shared.pace import about
+from rllab.widgets.engine.panel import about
 from tests.widgets.panels import lines, numbers, sent, words
 
 

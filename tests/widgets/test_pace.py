@@ -3,22 +3,30 @@
 import pytest
 
 from rllab import World
+from rllab.core.jobs import Job
 from rllab.widgets import StepperPanel, ValuePanel
+from rllab.widgets.engine.panel import with_time_left
 from rllab.widgets.shared import pace
 
 
 def test_the_time_left_follows_from_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = [0.0], []
-    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
-    report = pace.with_time_left(lambda *at: said.append(at))
+    monkeypatch.setattr("rllab.widgets.engine.panel.time.monotonic", lambda: now[0])
+    job = with_time_left(Job(report=lambda *at: said.append(at)))
     for seconds, done in ((0.0, 0), (10.0, 20), (190.0, 99), (191.0, 100)):
         now[0] = seconds
-        report(done, 100, "continuations")
+        job.report(done, 100, "continuations")
+    now[0] = 200.0
+    job.report(30, 60, "updates")  # another count, begun in its middle
+    now[0] = 210.0
+    job.report(40, 60, "updates")
     assert said == [
         (0, 100, "continuations"),
         (20, 100, "continuations, about 40 s to go"),
         (99, 100, "continuations"),
         (100, 100, "continuations"),
+        (30, 60, "updates"),
+        (40, 60, "updates, about 20 s to go"),
     ]
 
 

@@ -6,7 +6,8 @@ from rllab.course.clinic import Case
 from rllab.course.clinic.cases import UPDATES
 from rllab.plots.text import counted
 from rllab.widgets.engine.components import Span, bold
-from rllab.widgets.shared.pace import about, is_large, seconds_left
+from rllab.widgets.engine.panel import about
+from rllab.widgets.shared.pace import is_large, seconds_left
 from rllab.worlds import World
 
 FEW_UPDATES = 5  # in a large world: every fault is seen by then, though the checkup may want more to be sure of it

@@ -33,16 +33,18 @@ import anywidget
 import traitlets
 
 from rllab.core.errors import LabError
-from rllab.core.jobs import BackgroundJob, Status, Work, jobs
+from rllab.core.jobs import BackgroundJob, Job, Progress, Status, Work, jobs
 from rllab.widgets.engine.assets import script, styles
 from rllab.widgets.engine.cells import current_cell, registry
-from rllab.widgets.engine.components import Component, Span, badges, note, reading, row
+from rllab.widgets.engine.components import Component, Span, badges, button, note, progress, reading, row
 from rllab.widgets.engine.plotly_runtime import runtime
 from rllab.widgets.engine.text import clean
 from rllab.widgets.engine.wire import Json, flatten, wire
 
 INPUTS = ("text", "select", "slider", "radios")  # kinds of components that a field of a setting can be
 ALERT_LIMIT = 500  # characters: some libraries put a whole manual into an error
+STOP = "stop"  # the key of the button that ends long work
+WORTH_SAYING = 3.0  # seconds that work must still take before its end is predicted
 MEMORY = ("allocate memory", "start new thread")  # how libraries, and Python, say that none is left
 
 
@@ -115,9 +117,17 @@ class Panel(anywidget.AnyWidget):
         if component is not None and action and not component.props.get("disabled"):
             self._answer(str(component.props.get("label", key)), lambda: action(value))
 
+    def has(self, key: str) -> bool:
+        """Return whether a component is on the screen."""
+        return key in self._components
+
     def component(self, key: str) -> Json:
         """Return one component as the page has it."""
         return wire(self._components[key])
+
+    def screen(self) -> dict[str, Json]:
+        """Return every component as the page has it, by its key."""
+        return {key: wire(component) for key, component in self._components.items()}
 
     def refresh(self) -> None:
         """Draw the state again; only the components that changed are sent."""
@@ -127,24 +137,56 @@ class Panel(anywidget.AnyWidget):
     def close(self) -> None:
         """Stop what this panel runs and give up the widget."""
         self._closed = True
-        if self.job is not None:
-            self.job.stop()
+        self.stop()
         if self.comm is not None:
             self.layout.close()  # a widget of its own, which ipywidgets leaves behind
         super().close()
 
-    # Long work.
+    # Long work: one at a time, with the same Stop and the same bar in every panel.
 
     def start_job(self, name: str, work: Work) -> None:
-        """Run long work in the background; the panel is redrawn at most five times a second."""
+        """Run long work in the background; the panel is redrawn at most five times a second.
+
+        Args:
+            name: What the work is called where it is in the way of other work, or fails.
+            work: Receives the job. `Stopped` may leave it: that is a normal end.
+
+        Raises:
+            LabError: Another job is running.
+        """
         if self._cell.id and not self.busy:
             jobs.release(self._cell.id)  # what an earlier run of this cell has left running
-        self.job = jobs.start(name, work, owner=self._cell.id, on_change=self._job_changed)
+        self.job = jobs.start(
+            name, lambda job: work(with_time_left(job)), owner=self._cell.id, on_change=self._job_changed
+        )
 
     @property
     def busy(self) -> bool:
         """True while this panel's job runs."""
         return self.job is not None and self.job.running
+
+    @property
+    def doing(self) -> str:
+        """The name of the work that runs now; empty at rest."""
+        return self.job.name if self.job is not None and self.job.running else ""
+
+    def stop(self) -> None:
+        """End the running work at once; what it has not finished is dropped."""
+        if self.job is not None:
+            self.job.stop()
+
+    def working(self) -> tuple[Component, Component]:
+        """Return Stop and the bar that shows how far the work is, to be put at the end of a row of buttons.
+
+        Every panel that starts jobs shows these two. While a job runs the key `s` presses Stop as well.
+        """
+        job = self.job if self.busy else None
+        at = Progress(0, 1) if job is None else job.progress
+        words = "stopping" if job is not None and job.stopping else at.text
+        return (
+            button(STOP, "Stop", self.stop, disabled=job is None or job.stopping),
+            progress("progress", "Progress", at.done, at.total, words),
+        )
 
     def _job_changed(self, job: BackgroundJob) -> None:
         if self._closed:
@@ -213,11 +255,14 @@ class Panel(anywidget.AnyWidget):
         self._send_changes({f"c_{key}": wire(component) for key, component in self._components.items()})
 
     def _frame(self, view: View) -> Component:
-        foot = row("foot", badges("badges", *view.badges), note("foot-words", *view.foot), self._time(), end=True)
+        words, shortcuts = view.foot, view.shortcuts
+        if self.busy:
+            words, shortcuts = (*words, " \u00b7 s stops" if words else "s stops"), {**shortcuts, "s": STOP}
+        foot = row("foot", badges("badges", *view.badges), note("foot-words", *words), self._time(), end=True)
         parts = (*view.body, reading("reading", *view.reading, live=not self.busy), foot, self._alert())
         aside = (view.aside,) if view.aside else ()
         head = Component("head", "head", {"title": self.title}, aside)
-        return Component("root", "panel", {"title": self.title, "shortcuts": view.shortcuts}, (head, *parts))
+        return Component("root", "panel", {"title": self.title, "shortcuts": shortcuts}, (head, *parts))
 
     def _alert(self) -> Component:
         return Component("alert", "alert", {"text": self.alert})
@@ -236,3 +281,27 @@ class Panel(anywidget.AnyWidget):
         with self.hold_sync():
             for name, spec in specs.items():
                 setattr(self, name, spec)
+
+
+def about(seconds: float) -> str:
+    """Return a length of time in words, such as "about 40 s"."""
+    return f"about {seconds / 60:.0f} min" if seconds >= 100 else f"about {seconds:.0f} s"
+
+
+def with_time_left(job: Job) -> Job:
+    """Return a job whose reports also say how long the rest will take, from the pace of the present count.
+
+    Args:
+        job: Receives the reports. A report with another total, or with less done, begins a new count.
+    """
+    first = (0, 0, time.monotonic())  # done, total and time when the present count began
+
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal first
+        if total != first[1] or done < first[0]:
+            first = (done, total, time.monotonic())
+        gone = done - first[0]
+        left = (time.monotonic() - first[2]) * (total - done) / gone if gone else 0.0
+        job.report(done, total, f"{text}, {about(left)} to go" if left >= WORTH_SAYING else text)
+
+    return job.reporting(report)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rllab.core.jobs import Job
 from rllab.plots.text import fixed
+from rllab.widgets.engine.panel import about
 from rllab.worlds import World
 
 LARGE = 10_000_000  # parameters: from here on a batch takes long, so fewer are asked for at a time
 SAMPLES, FEWER_SAMPLES = 64, 8  # continuations to begin with
-WORTH_SAYING = 3.0  # seconds
 
 
 def is_large(world: World) -> bool:
     """Tell whether a world's policy is so large that an update takes seconds on a processor."""
     return world.policy.model.num_parameters() > LARGE
-
-
-def about(seconds: float) -> str:
-    """Write a length of time as it is said."""
-    return f"about {seconds / 60:.0f} min" if seconds >= 100 else f"about {seconds:.0f} s"
 
 
 def seconds_left(pace: Sequence[float], remaining: int) -> str:
@@ -38,11 +32,5 @@ def usual_samples(world: World) -> int:
 
 
 def with_time_left(job: Job) -> Job:
-    """Return a job that begins now and also reports how long the rest will take, where that is worth saying."""
-    began = time.monotonic()
-
-    def say(done: int, total: int, words: str) -> None:
-        left = (time.monotonic() - began) * (total - done) / done if done else 0.0
-        job.report(done, total, f"{words}, {about(left)} to go" if left >= WORTH_SAYING else words)
-
-    return job.reporting(say)
+    """Return the job as it is: the panel engine adds the time left itself."""
+    return job

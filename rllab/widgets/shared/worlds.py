@@ -1,27 +1,98 @@
-"""The worlds that a panel offers, each by the name that tells it from the others on the screen."""
+"""What panels on a world have in common: the choice of the world, and the notice that its policy has learned since."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rllab.widgets.engine.components import Component, Option, Set, select
+from rllab.core.errors import LabError
+from rllab.widgets.engine.components import Component, Option, Set, finding, select
+from rllab.widgets.engine.panel import Panel
 from rllab.worlds import LOADERS, World, load_world
 
 
 def called(world: World) -> str:
-    """Name a world for the screen: one whose policy has learned, or whose reward is another, is not the original."""
+    """Return the name of a world on the screen; a world whose policy has learned is not the original."""
     learned = world.policy.weights is not world.reference.weights
     return f"{world.title}, trained" if learned else world.title
 
 
+def stale_notice(is_stale: bool, what: str, remedy: str) -> tuple[Component, ...]:
+    """Return the notice that what is on the screen is older than the policy; nothing where it is not.
+
+    Args:
+        is_stale: Whether the policy has learned since.
+        what: What happened before that, such as "this line was begun".
+        remedy: What to do, such as "Reset starts a new line with the current policy".
+    """
+    return (finding("stale", f"The policy has learned since {what}. {remedy}."),) if is_stale else ()
+
+
+class WorldPanel(Panel):
+    """A panel on one of several worlds: the one it was given, those that ship, and those offered to it later.
+
+    A subclass implements `enter` and puts `world_choice` among its components. Like a `Panel` it sets its own
+    attributes first and calls `super().__init__(world)` last.
+
+    Args:
+        world: The first world.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._known = [world]
+        super().__init__()
+
+    def enter(self, world: World) -> None:
+        """Begin anew in a world."""
+        raise NotImplementedError
+
+    def choose_world(self, name: str) -> None:
+        """Begin anew in another world.
+
+        Args:
+            name: A world that the panel offers, as it is called on the screen.
+
+        Raises:
+            LabError: Long work is still running in the present world, or no world has this name.
+        """
+        self.check_idle(name)
+        for world in self._known:
+            if called(world) == name:
+                return self.enter(world)
+        world = load_world(name)
+        self.enter(world)
+        self._known.append(world)
+        return None
+
+    def offer(self, world: World) -> None:
+        """Add a world to the choice; another one of the same name gives way to it."""
+        if not any(known is world for known in self._known):
+            self._known = [*(known for known in self._known if called(known) != called(world)), world]
+
+    def world_choice(self, present: World) -> Component:
+        """Return the list of the worlds; it is switched off while long work runs."""
+        name = called(present)
+        names = dict.fromkeys([*map(called, self._known), name, *LOADERS])
+        options = [Option(offered, offered) for offered in names]
+        return select("world", "World", options, name, self.choose_world, disabled=self.busy)
+
+    def check_idle(self, name: str) -> None:
+        """Raise LabError while long work runs: it needs the present world.
+
+        Args:
+            name: The world that was asked for.
+        """
+        if self.busy:
+            raise LabError("world", name, f"the present world is busy ({self.doing}); stop that first, or wait")
+
+
 class Worlds:
-    """The worlds that a panel was given, and beside them those that ship, loaded when they are first chosen."""
+    """The worlds that a panel was given, and those that ship, loaded when they are first chosen."""
 
     def __init__(self, *given: World, shipped: Iterable[str] = tuple(LOADERS)) -> None:
         self._known, self._shipped = list(given), tuple(shipped)
 
     def add(self, world: World) -> None:
-        """Offer a world more; another of the same name gives way to it."""
+        """Add a world; another one of the same name gives way to it."""
         if not any(one is world for one in self._known):
             self._known = [*(one for one in self._known if called(one) != called(world)), world]
 
