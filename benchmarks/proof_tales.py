@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from benchmarks.result import Result
-from rllab.course.recipes.quality import quality, write_stories
+from rllab.course.recipes.tales import quality, write_stories
 from rllab.reward.stories import story_grammar
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate

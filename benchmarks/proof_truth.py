@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from benchmarks.result import Result
-from rllab.course.recipes.words import word_tokenizer
+from rllab.course.recipes.models import word_tokenizer
 from rllab.policy.generation import generate
 from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM

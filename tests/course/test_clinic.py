@@ -9,7 +9,7 @@ from benchmarks import proof_clinic
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import NO_JOB, Job
 from rllab.course.clinic import CHECKS, RUNS, Case, catalogue, draw_case, fault
-from rllab.course.clinic.fault_stages import SURGERY
+from rllab.course.clinic.faults import SURGERY
 from rllab.trainer.stages import Stages
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import World, load_world
@@ -170,7 +170,7 @@ def test_drawing_a_case_is_chance_with_a_seed_and_the_run_tells_nothing() -> Non
     for run in RUNS:
         able = [name for name in catalogue() if run in fault(name).runs]
         assert len(able) >= 6, run  # no run has one fault for itself
-    with pytest.raises(LabError, match="brought out by"):
+    with pytest.raises(LabError, match="does not show there; choose one of"):
         Case(world, fault("groups of one"), run="ppo")
 
 

@@ -23,10 +23,10 @@ from rllab.course.observatory import (
     first_hacked,
     fit_forms,
     measure,
+    varieties,
     watch,
     watch_best_of_n,
 )
-from rllab.course.observatory.points import varieties
 from rllab.reward.judges import happy_words
 from rllab.truth import exact
 

@@ -18,7 +18,7 @@ from rllab import Stepper, Trainer, World, load_world
 from rllab.core.files import data_dir
 from rllab.core.records import LossTerms, Rollout
 from rllab.course.exercises import exercise_named, exercises
-from rllab.course.tabular.lookahead import look_ahead, sampled_mean
+from rllab.course.tabular.planning import look_ahead, sampled_mean
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.policy.generation import generate
 from rllab.truth import Tree, exact

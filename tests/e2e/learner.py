@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Locator, Position, expect
 
 from rllab.course.exercises import Exercise, exercise_named
 from rllab.course.exercises.boards import Board
-from rllab.course.exercises.tasks import Choice, Code, Number, Words
+from rllab.course.exercises.grading import Choice, Code, Number, Words
 from tests.e2e.lab import Notebook, Server, Theme
 
 PANEL = re.compile(r"""(?:(\w+) = )?(?:Exercise|Board)Panel\(\s*["'](\d\d\.[\w-]+)["']""")

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from rllab import Trainer, load_world
 from rllab.course.exercises import Progress
-from rllab.course.exercises.prediction import Prediction
+from rllab.course.exercises.progress import Prediction
 from rllab.widgets import BoardPanel, ExercisePanel, ExplorerPanel, MazePanel, PredictPanel
 from tests.widgets.test_explorer import POWER, SCALE, draw
 from tests.widgets.test_predict import OPTIONS, rises

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rllab.course.recipes.stories import sample_story
+from rllab.course.recipes.tales import sample_story
 from rllab.reward.stories import ASKED, WEIGHTS, facts_of, judge, sentences_of, story_grammar
 
 PROMPT = "Finish in 4 sentences : Mia lost her red kite ."

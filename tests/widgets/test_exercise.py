@@ -6,7 +6,7 @@ import pytest
 
 from rllab.core.jobs import Job
 from rllab.course.exercises import Exercise, Progress, exercises
-from rllab.course.exercises.tasks import Choice, Code, Number, Words
+from rllab.course.exercises.grading import Choice, Code, Number, Words
 from rllab.widgets import ExercisePanel
 from tests.widgets.panels import sent, words
 

@@ -7,7 +7,7 @@ import pytest
 from rllab.core.errors import LabError
 from rllab.core.jobs import Job, jobs
 from rllab.course.exercises import Progress
-from rllab.course.exercises.prediction import Prediction
+from rllab.course.exercises.progress import Prediction
 from rllab.plots.charts import Curve, training_curves
 from rllab.plots.drawing import Picture
 from rllab.widgets import PredictPanel

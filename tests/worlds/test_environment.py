@@ -10,7 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rllab.core.errors import LabError
-from rllab.course.tabular.feeder import ACTIONS, PRESS, Feeder, press_curve
+from rllab.course.tabular.loop import ACTIONS, PRESS, Feeder, press_curve
 from rllab.course.tabular.loop import episode_returns, moments
 from rllab.policy.generation import sequences_from_ids
 from rllab.truth import exact

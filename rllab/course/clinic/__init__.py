@@ -1,7 +1,6 @@
 """The clinic of silent bugs: a run with a hidden fault, to be named from its curves and its tokens."""
 
-from rllab.course.clinic.cases import Case, Verdict, begin, draw_case
-from rllab.course.clinic.checks import CHECKS, Check, Sighting
+from rllab.course.clinic.cases import CHECKS, Case, Check, Sighting, Verdict, begin, draw_case
 from rllab.course.clinic.faults import RUNS, Fault, catalogue, fault
 
 __all__ = [

@@ -2,16 +2,177 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rllab.core.errors import LabError, nearest
+import torch
+from torch import Tensor, nn
+
+from rllab.core.errors import LabError
 from rllab.core.files import data_dir
-from rllab.course.clinic.fault_stages import SURGERY
-from rllab.trainer.stages import Stages
+from rllab.core.records import LossTerms, Rollout, Scores, Sequences, Targets
+from rllab.maths.advantages import whiten
+from rllab.maths.losses import count
+from rllab.maths.masking import apply_mask, last_index
+from rllab.trainer.stages import STAGES, Batch, Context, Stages, derived_seed
+from rllab.value.critic import ValueFunction
+from rllab.value.evaluation import evaluate
+
+# ---- The faults themselves: stages of an update, each wrong in one place and right in all others ----
+
+COLD, DROPOUT = 0.6, 0.1
+
+
+def shifted_values(context: Context, prompts: Sequence[str]) -> Rollout:
+    """Write down V(s_{t+1}) where V(s_t) belongs."""
+    rows = STAGES.rollout(context, prompts)
+    later = torch.cat([rows.values[:, 1:], torch.zeros_like(rows.values[:, :1])], dim=1)
+    last = last_index(rows.response_mask)
+    later[torch.arange(len(rows)), last] = rows.bootstrap
+    return dataclasses.replace(rows, values=apply_mask(later, rows.response_mask))
+
+
+def late_reward(context: Context, rows: Rollout) -> Scores:
+    """Pay everything one column too late."""
+    scores = STAGES.score(context, rows)
+    late = torch.cat([torch.zeros_like(scores.per_token[:, :1]), scores.per_token[:, :-1]], dim=1)
+    return dataclasses.replace(scores, per_token=late)
+
+
+def early_score(context: Context, rows: Rollout) -> Scores:
+    """Take the score that the reward gave before the last token."""
+    prefix_scores = context.objective.reward.prefix_scores(rows)
+    before = (rows.lengths - 2).clamp(min=0)[:, None]
+    total = prefix_scores.gather(1, before)[:, 0]
+    columns = torch.arange(prefix_scores.shape[1], device=prefix_scores.device)
+    is_last = columns == last_index(rows.response_mask)[:, None]
+    return Scores(total, {context.objective.reward.name: total}, torch.where(is_last, total[:, None], 0.0))
+
+
+def cut_off_critic(context: Context, batch: Batch) -> LossTerms:
+    """Fit a critic whose output carries no gradient."""
+    return STAGES.loss(dataclasses.replace(context, critic=_CutOff(context.critic)), batch)
+
+
+def kl_bonus(context: Context, rows: Rollout, scores: Scores) -> Targets:
+    """Add the KL to the reward."""
+    return STAGES.targets(dataclasses.replace(context, kl_coef=-context.kl_coef), rows, scores)
+
+
+def cold_sampling(context: Context, prompts: Sequence[str]) -> Rollout:
+    """Write at a low temperature, and score at the configured one."""
+    config = context.config
+    cold = dataclasses.replace(context, config=config.replace(temperature=COLD * config.temperature))
+    return evaluate(
+        context.policy,
+        STAGES.rollout(cold, prompts),
+        reference=context.reference,
+        critic=context.critic,
+        temperature=config.temperature,
+        micro_batch_size=config.micro_batch_size,
+        job=context.job,
+    )
+
+
+def lonely_groups(context: Context, prompts: Sequence[str]) -> Rollout:
+    """Give every row a group of its own."""
+    rows = STAGES.rollout(context, prompts)
+    return dataclasses.replace(rows, group=torch.arange(len(rows), device=rows.group.device))
+
+
+def dropout_on(context: Context, batch: Batch) -> LossTerms:
+    """Take the log-probs of the update in training mode."""
+    seed = derived_seed(context.seed, "dropout", context.index, context.policy.version)
+    with torch.random.fork_rng(), _training_mode(context.policy.model):
+        torch.manual_seed(seed % 2**63)
+        return STAGES.loss(context, batch)
+
+
+def unlearned_end(context: Context, rows: Rollout, scores: Scores) -> Targets:
+    """Leave the end token out of the loss."""
+    targets = STAGES.targets(context, rows, scores)
+    mask = targets.loss_mask & (rows.response_tokens != context.policy.eos_id)
+    weights = whiten(targets.advantages, mask) if context.config.whiten else apply_mask(targets.advantages, mask)
+    return dataclasses.replace(targets, loss_mask=mask, policy_weights=weights)
+
+
+def own_reference(context: Context, prompts: Sequence[str]) -> Rollout:
+    """Take the policy itself as the reference."""
+    rows = STAGES.rollout(context, prompts)
+    return dataclasses.replace(rows, ref_logprobs=rows.logprobs, exact_kl=torch.zeros_like(rows.exact_kl))
+
+
+def grey_weights(context: Context, rows: Rollout, scores: Scores) -> Targets:
+    """Whiten over the whole rectangle, padding included."""
+    targets = STAGES.targets(context, rows, scores)
+    weights = whiten(targets.advantages, torch.ones_like(targets.loss_mask))
+    return dataclasses.replace(targets, policy_weights=apply_mask(weights, targets.loss_mask))
+
+
+def mean_of_means(context: Context, batch: Batch) -> LossTerms:
+    """Divide each micro-batch by its own count, and average the results."""
+    mask, parts = batch.targets.loss_mask, context.config.batch_size / len(batch.rollout)
+    own = count(mask, context.config.reducer).clamp(min=1) * parts
+    return STAGES.loss(context, dataclasses.replace(batch, policy_count=own))
+
+
+SURGERY: dict[str, Stages] = {
+    "healthy": STAGES,
+    "values shifted by one": Stages(rollout=shifted_values),
+    "reward on padding": Stages(score=late_reward),
+    "detached critic": Stages(loss=cut_off_critic),
+    "KL with the wrong sign": Stages(targets=kl_bonus),
+    "sampled colder than scored": Stages(rollout=cold_sampling),
+    "groups of one": Stages(rollout=lonely_groups),
+    "dropout on": Stages(loss=dropout_on),
+    "end token dropped": Stages(targets=unlearned_end),
+    "reference follows": Stages(rollout=own_reference),
+    "whitened over padding": Stages(targets=grey_weights),
+    "mean of means": Stages(loss=mean_of_means),
+    "score read one token early": Stages(score=early_score),
+}
+
+
+class _CutOff:
+    """A critic whose values carry no gradient."""
+
+    def __init__(self, critic: ValueFunction) -> None:
+        self._critic = critic
+
+    def state_values(self, sequences: Sequences) -> Tensor:
+        """Return the critic's values, cut off from its weights."""
+        return self._critic.state_values(sequences).detach()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the critic's weights, which will get no gradient."""
+        return self._critic.parameters()
+
+    def copy(self) -> _CutOff:
+        """Return a copy of the same kind."""
+        return _CutOff(self._critic.copy())
+
+
+@contextlib.contextmanager
+def _training_mode(model: nn.Module) -> Iterator[None]:
+    """Switch dropout on for a while."""
+    dropouts = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+    model.train()
+    for module in dropouts:
+        module.p = DROPOUT
+    try:
+        yield
+    finally:
+        model.eval()
+        for module in dropouts:
+            module.p = 0.0
+
+
+# ---- The catalogue of faults: what each is called, what it shows, where it happened, and how a case of it ----
 
 HEALTHY = "healthy"
 # Runs that bring faults out: algorithm, and the settings besides the world's own. Most faults show in several, so the
@@ -60,6 +221,5 @@ def catalogue() -> Mapping[str, Fault]:
 def fault(name: str) -> Fault:
     """Return the fault of that name."""
     if name not in catalogue():
-        close = nearest(name, catalogue())
-        raise LabError("fault", name, f"the clinic has no such fault; did you mean {close}?")
+        raise LabError.choice("fault", name, catalogue())
     return catalogue()[name]

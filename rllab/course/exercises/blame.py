@@ -18,7 +18,7 @@ from rllab.core.config import Timing
 from rllab.core.errors import LabError
 from rllab.core.notation import label
 from rllab.core.records import Sequences
-from rllab.course.exercises.records import Verdict
+from rllab.course.exercises.grading import Verdict
 from rllab.policy.generation import generate, sequences_from_ids
 from rllab.reward.reward import Reward, reward_positions
 from rllab.worlds import World

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rllab.core.errors import LabError
 from rllab.core.files import home_dir, write_atomically
-from rllab.course.exercises.records import Exercise, Verdict
+from rllab.course.exercises.boards import Board
+from rllab.course.exercises.content import exercise_named
+from rllab.course.exercises.grading import Exercise, Verdict
+
+# ---- What a learner has answered, kept in small files on this machine and nowhere else ----
 
 KEPT = 50  # answers of one exercise; the oldest go first
 
@@ -111,3 +116,115 @@ def _plain(answer: Any) -> Any:
     if callable(answer):
         return getattr(answer, "__name__", "function")
     return json.loads(json.dumps(answer, default=str))
+
+
+# ---- One learner at one exercise: the answer under way, hints taken, the last verdict. What a panel is a  ----
+
+
+class Attempt:
+    """An exercise with its state; every answer is kept in the learner's progress."""
+
+    def __init__(self, exercise: Exercise | str, *, progress: Progress | None = None) -> None:
+        self.exercise = exercise_named(exercise) if isinstance(exercise, str) else exercise
+        self.progress = Progress() if progress is None else progress
+        entry = self.progress.entry(self.exercise.id)
+        self.hints = self.exercise.hints[: entry.hints]
+        self.solved, self.count = entry.solved, entry.count
+        self.verdict: Verdict | None = None
+
+    @property
+    def board(self) -> Board | None:
+        """Return the board to lay cards on, where the exercise has one."""
+        task = self.exercise.task
+        return task if isinstance(task, Board) else None
+
+    def submit(self, answer: Any) -> Verdict:
+        """Check an answer and keep it; one that cannot be read costs no try."""
+        verdict = self.exercise.check(answer)
+        entry = self.progress.record(self.exercise.id, answer, verdict)
+        self.verdict, self.solved, self.count = verdict, entry.solved, entry.count
+        return verdict
+
+    def hint(self) -> str:
+        """Return the next hint, the last one again when there are no more."""
+        self.hints = self.exercise.hints[: len(self.hints) + 1]
+        self.progress.hinted(self.exercise.id, len(self.hints))
+        return self.hints[-1]
+
+    def reset(self) -> None:
+        """Forget everything about this exercise."""
+        self.progress.reset(self.exercise.id)
+        self.hints, self.verdict, self.solved, self.count = (), None, False, 0
+
+
+# ---- Predict, run, explain: a prediction that is kept before the run is allowed, and compared with it aft ----
+
+OPEN = "not run yet"
+
+
+class Prediction:
+    """What a learner expects of an experiment: one of some options, or a number.
+
+    `options` maps an id to its words; without options a number is asked for, and `tolerance` is the share by which
+    it may differ from what comes out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        question: str,
+        *,
+        options: Mapping[str, str] | None = None,
+        unit: str = "",
+        tolerance: float = 0.25,
+        progress: Progress | None = None,
+    ) -> None:
+        self.name, self.question, self.options = f"predict.{name}", question, dict(options or {})
+        self.unit, self.tolerance = unit, tolerance
+        self.progress = Progress() if progress is None else progress
+
+    @property
+    def last(self) -> Try | None:
+        """Return the last prediction, with what came of it; None before the first."""
+        tries = self.progress.entry(self.name).tries
+        return tries[-1] if tries else None
+
+    @property
+    def unlocked(self) -> bool:
+        """Tell whether the run is allowed: a prediction is kept."""
+        return self.last is not None
+
+    def predict(self, answer: str | float) -> None:
+        """Keep a prediction."""
+        if self.options and answer not in self.options:
+            raise LabError.choice("prediction", answer, self.options.values())
+        self.progress.record(self.name, answer, Verdict(right=False, reason=OPEN))
+
+    def compare(self, outcome: str | float) -> Verdict:
+        """Compare the kept prediction with what came out, and keep the result."""
+        last = self.last
+        if last is None:
+            raise LabError("prediction", "missing", "predict first, then run")
+        right = self._agrees(last.answer, outcome)
+        said = f"You predicted {self.words(last.answer)}; it came out as {self.words(outcome)}."
+        verdict = Verdict(
+            right=right, reason=said + (" You were right." if right else " Look at the picture: what did you miss?")
+        )
+        self.progress.record(self.name, last.answer, verdict)
+        return verdict
+
+    def again(self) -> None:
+        """Forget the prediction, so that a new one can be made."""
+        self.progress.reset(self.name)
+
+    def words(self, answer: str | float) -> str:
+        """Return an answer as it is read."""
+        if isinstance(answer, str):
+            return f"“{self.options.get(answer, answer)}”"
+        return f"{answer:.3g} {self.unit}".strip()
+
+    def _agrees(self, answer: str | float, outcome: str | float) -> bool:
+        """Tell whether a prediction was right."""
+        if isinstance(answer, str) or isinstance(outcome, str):
+            return answer == outcome
+        return abs(answer - outcome) <= self.tolerance * max(abs(outcome), 1e-12)

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from rllab.course.tabular.bias import maximisation_bias
-from rllab.course.tabular.lookahead import look_ahead, sampled_mean
-from rllab.course.tabular.off_policy import mixed_targets
+from rllab.course.tabular.control import maximisation_bias
+from rllab.course.tabular.planning import look_ahead, mixed_targets, sampled_mean
 from rllab.plots.charts import EndLabel, end_labels, span
 from rllab.plots.drawing import Drawing, Picture, colour, drawing
 from rllab.plots.text import esc, fixed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.records import UpdateRecord
-from rllab.course.tabular.off_policy import importance_weights
+from rllab.course.tabular.planning import importance_weights
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.losses import REDUCERS, dpo_loss, reduce

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rllab.course.tabular.feeder import press_curve
+from rllab.course.tabular.loop import press_curve
 from rllab.plots.charts import Axes, Line, line_chart
 from rllab.plots.drawing import Drawing, Picture, faded
 from rllab.plots.text import fixed, significant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.core.jobs import NO_JOB, Job
 
 __all__ = ["build"]
@@ -14,7 +14,7 @@ __all__ = ["build"]
 def build(name: str, *, seed: int = 0, job: Job = NO_JOB) -> Path:
     """Make the data and models of a world from its grammar, or the checkup's healthy ranges; return where they lie."""
     if name not in RECIPES:
-        raise LabError("what to build", name, f"there is no recipe for it; did you mean {nearest(name, RECIPES)}?")
+        raise LabError.choice("what to build", name, RECIPES)
     return RECIPES[name](seed=seed, job=job)
 
 

@@ -21,14 +21,13 @@ from transformers import (
 from rllab.core.files import data_dir, replaced_folder, write_atomically
 from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences
-from rllab.course.recipes.critics import fit_critic
-from rllab.course.recipes.labelling import label_pairs, save_reward_model
-from rllab.course.recipes.words import word_tokenizer
+from rllab.course.recipes.models import fit_critic, save_reward_model, word_tokenizer
 from rllab.policy.generation import generate, sequences_from_ids
 from rllab.policy.networks import action_logits
 from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM, TabularForSequenceClassification
 from rllab.preferences.pairs import save_pairs
+from rllab.preferences.selection import label_pairs
 from rllab.preferences.training import fit_reward_model
 from rllab.reward.judges import micro_gold
 from rllab.value.critic import Critic

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
+import numpy as np
+from numpy.typing import NDArray
 
 from rllab.core.config import check_count
+from rllab.core.errors import LabError
 from rllab.core.jobs import NO_JOB, Job
+
+# ---- The loop of state, action, reward and next state: a cat, a robot and a writer go through it alike ----
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,3 +92,82 @@ def episode_returns(turns: Iterator[Moment]) -> list[float]:
             returns.append(0.0)
         returns[-1] += moment.reward
     return returns
+
+
+# ---- A cat and a feeder: what is followed by food becomes more likely (the law of effect) ----
+
+ACTIONS = ("ignore", "sniff", "press")
+PRESS = ACTIONS.index("press")
+
+
+class Feeder(gymnasium.Env[Any, Any]):
+    """A box with a lever that gives food with a probability; every trial is an episode of one action."""
+
+    def __init__(self, *, pay_off: float = 0.9) -> None:
+        if not 0 <= pay_off <= 1:
+            raise LabError("pay_off", pay_off, "give a probability between 0 and 1")
+        self.pay_off = pay_off
+        self.observation_space = gymnasium.spaces.Discrete(1)
+        self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Put the cat before the box."""
+        super().reset(seed=seed, options=options)
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        """See what the action brings."""
+        food = int(action) == PRESS and self.np_random.random() < self.pay_off
+        return 0, float(food), True, False, {"food": bool(food)}
+
+
+class Cat:
+    """Softmax preferences over what a cat may do; food raises the preference for what came before it."""
+
+    def __init__(self, *, press: float = 0.08, lr: float = 0.3, seed: int = 0) -> None:
+        if not 0 < press < 1:
+            raise LabError("press", press, "give a probability above 0 and below 1; what is never tried is never found")
+        others = (1 - press) / (len(ACTIONS) - 1)
+        self.preferences = np.log([press if number == PRESS else others for number in range(len(ACTIONS))])
+        self.lr = lr
+        self._chance = np.random.default_rng(seed)
+
+    @property
+    def policy(self) -> NDArray[np.float64]:
+        """Return the probability of each action, (3,)."""
+        weights = np.exp(self.preferences - self.preferences.max())
+        chances: NDArray[np.float64] = weights / weights.sum()
+        return chances
+
+    def act(self, observation: int) -> int:
+        """Do something, by the present preferences."""
+        del observation  # the box always looks alike
+        return min(int((self.policy.cumsum() < self._chance.random()).sum()), len(ACTIONS) - 1)
+
+    def learn(self, moment: Moment) -> None:
+        """Move the preferences along the gradient of reward times log-prob: theta += lr r (chosen - pi)."""
+        chosen = np.eye(len(ACTIONS))[moment.action]
+        self.preferences = self.preferences + self.lr * moment.reward * (chosen - self.policy)
+
+
+def press_curve(
+    cats: int = 200,
+    *,
+    trials: int = 200,
+    press: float = 0.08,
+    lr: float = 0.3,
+    pay_off: float = 0.9,
+    seed: int = 0,
+    job: Job = NO_JOB,
+) -> NDArray[np.float64]:
+    """Return each cat's probability to press before each trial, (cats, trials); cat k learns with seed + k."""
+    curve = np.zeros((cats, trials))
+    feeder = Feeder(pay_off=pay_off)
+    for number in range(cats):
+        job.report(number, cats, f"cat {number + 1}")
+        cat = Cat(press=press, lr=lr, seed=seed + number)
+        before = press
+        for moment in moments(feeder, cat, episodes=trials, seed=(seed + number) * trials, job=job):
+            curve[number, moment.episode] = before
+            before = cat.policy[PRESS]
+    return curve

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import Job
-from rllab.course.exercises.attempt import Attempt
-from rllab.course.exercises.play import Played, play
-from rllab.course.exercises.progress import Progress
-from rllab.course.exercises.records import Exercise
-from rllab.course.exercises.table import Table
+from rllab.course.exercises.boards import Played, Table, play
+from rllab.course.exercises.grading import Exercise
+from rllab.course.exercises.progress import Attempt, Progress
 from rllab.trainer.trainer import Trainer
 from rllab.widgets.engine.components import Component, button, finding, group, note
 from rllab.widgets.engine.panel import Panel, View

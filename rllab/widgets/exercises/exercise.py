@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rllab.core.errors import LabError
-from rllab.course.exercises.attempt import Attempt
+from rllab.course.exercises.progress import Attempt
 from rllab.course.exercises.boards import Board
 from rllab.course.exercises.progress import Progress
-from rllab.course.exercises.records import Exercise, Verdict
-from rllab.course.exercises.table import Table
-from rllab.course.exercises.tasks import Choice, Code, Number
+from rllab.course.exercises.grading import Exercise, Verdict
+from rllab.course.exercises.boards import Table
+from rllab.course.exercises.grading import Choice, Code, Number
 from rllab.widgets.engine.answers import choices, prose
 from rllab.widgets.engine.components import Component, Option, text
 from rllab.widgets.engine.panel import Panel, View

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rllab.course.exercises.attempt import Attempt
+from rllab.course.exercises.progress import Attempt
 from rllab.course.exercises.boards import TRAY, Board
-from rllab.course.exercises.table import Table
+from rllab.course.exercises.boards import Table
 from rllab.widgets.engine.answers import Zone, cards, prose
 from rllab.widgets.engine.components import Component, Span, button, finding, note, row
 

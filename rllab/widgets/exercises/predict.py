@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import Job
-from rllab.course.exercises.prediction import Prediction
-from rllab.course.exercises.records import Verdict
+from rllab.course.exercises.progress import Prediction
+from rllab.course.exercises.grading import Verdict
 from rllab.plots.drawing import Picture
 from rllab.widgets.engine.answers import choices, prose
 from rllab.widgets.engine.charts import chart

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rllab.course.exercises.library import exercises
+from rllab.course.exercises.content import exercises
 from rllab.course.exercises.progress import Overview, Progress, overview
 from rllab.widgets.engine.charts import Column, table
 from rllab.widgets.engine.components import Component, Option, Span, button, row, select

@@ -8,7 +8,7 @@ import pytest
 
 from rllab.course.exercises import Exercise, exercises
 from rllab.course.exercises.boards import TRAY, Board
-from rllab.course.exercises.tasks import Choice
+from rllab.course.exercises.grading import Choice
 
 ALL = exercises()
 NOTEBOOKS = [f"{number:02d}" for number in range(1, 10)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rllab.core.errors import LabError
 from rllab.course.exercises import exercise_named
 from rllab.course.exercises.boards import Board
-from rllab.course.exercises.tasks import Number
+from rllab.course.exercises.grading import Number
 
 
 def G(rewards: list[float], gamma: float) -> float:

@@ -8,8 +8,7 @@ import torch
 from rllab import Trainer, World, load_world
 from rllab.core.errors import LabError
 from rllab.course.exercises import exercise_named
-from rllab.course.exercises.play import PARTS, play
-from rllab.course.exercises.table import Table
+from rllab.course.exercises.boards import PARTS, Table, play
 
 RIGHT = ("state", "action", "score", "value", "update")
 

@@ -8,8 +8,7 @@ import pytest
 
 from rllab.core.errors import LabError
 from rllab.course.exercises import Attempt, Progress, exercise_named, exercises, overview
-from rllab.course.exercises.prediction import Prediction
-from rllab.course.exercises.progress import KEPT
+from rllab.course.exercises.progress import KEPT, Prediction
 
 
 @pytest.fixture

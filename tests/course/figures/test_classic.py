@@ -8,9 +8,9 @@ import pytest
 from rllab import World, load_world
 from rllab.course.figures.classic import ACTION_COUNTS, SHARES, old_and_simulated, optimisers_curse, planning
 from rllab.course.figures.maze import maze_wave
-from rllab.course.tabular.bias import maximisation_bias
-from rllab.course.tabular.lookahead import look_ahead, sampled_mean
+from rllab.course.tabular.control import maximisation_bias
 from rllab.course.tabular.maze import Maze
+from rllab.course.tabular.planning import look_ahead, sampled_mean
 from rllab.plots.text import fixed
 from rllab.truth import Tree, exact
 

@@ -5,7 +5,7 @@ import pytest
 
 from rllab.course.figures.feeder import many_cats, one_cat
 from rllab.course.figures.maze import SHOWS, maze_map
-from rllab.course.tabular.feeder import press_curve
+from rllab.course.tabular.loop import press_curve
 from rllab.course.tabular.maze import Maze, sweeps
 from rllab.plots.text import fixed
 

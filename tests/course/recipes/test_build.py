@@ -9,7 +9,7 @@ from rllab.core.errors import LabError, Stopped
 from rllab.core.files import check_manifest
 from rllab.core.jobs import Job
 from rllab.course.recipes import build
-from rllab.course.recipes.pretraining import Schedule, Text, held_out_loss, in_batches, pretrain, token_losses
+from rllab.course.recipes.models import Schedule, Text, held_out_loss, in_batches, pretrain, token_losses
 from rllab.course.recipes.tales import Recipe, build_tales, corpus, new_policy
 from rllab.preferences.training import FitConfig
 from rllab.reward.stories import story_grammar

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from rllab.course.recipes.stories import LENGTHS, sample_story
+from rllab.course.recipes.tales import LENGTHS, sample_story
 from rllab.reward.stories import facts_of, judge, sentences_of, story_grammar
 
 COUNT = 1500

@@ -9,8 +9,7 @@ import pytest
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import Job
-from rllab.course.tabular.bias import TwoDoors, maximisation_bias
-from rllab.course.tabular.control import DOUBLE_Q, Q_LEARNING, SARSA, greedy_return, learn
+from rllab.course.tabular.control import DOUBLE_Q, Q_LEARNING, SARSA, TwoDoors, greedy_return, learn, maximisation_bias
 from rllab.course.tabular.maze import Maze, sweeps
 
 

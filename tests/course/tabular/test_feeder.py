@@ -8,8 +8,7 @@ from gymnasium.utils.env_checker import check_env
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import Job
-from rllab.course.tabular.feeder import ACTIONS, PRESS, Cat, Feeder, press_curve
-from rllab.course.tabular.loop import moments
+from rllab.course.tabular.loop import ACTIONS, PRESS, Cat, Feeder, moments, press_curve
 
 
 @pytest.mark.filterwarnings("error")

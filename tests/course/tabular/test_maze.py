@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rllab.core.errors import LabError
-from rllab.course.tabular.bias import TwoDoors
+from rllab.course.tabular.control import TwoDoors
 from rllab.course.tabular.loop import Wanderer, moments
 from rllab.course.tabular.maze import MOVES, Maze, arrows, corridor_sweep, sweeps
 

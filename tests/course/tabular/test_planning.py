@@ -7,8 +7,15 @@ import torch
 
 from rllab import World, load_world
 from rllab.core.errors import LabError
-from rllab.course.tabular.lookahead import critic_values, look_ahead, planned_values, sampled_mean
-from rllab.course.tabular.off_policy import effective_sample_size, importance_weights, mixed_targets
+from rllab.course.tabular.planning import (
+    critic_values,
+    effective_sample_size,
+    importance_weights,
+    look_ahead,
+    mixed_targets,
+    planned_values,
+    sampled_mean,
+)
 from rllab.truth import Tree, exact
 
 PROMPT, HORIZON = "cat is", 3
