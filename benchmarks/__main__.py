@@ -7,7 +7,6 @@ another. Rows of measurements that are not run now keep their figures and dates.
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import json
 import subprocess
@@ -19,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.result import ROOT, Result, Row
+from rllab.core.errors import LabError
 from rllab.core.files import write_atomically
 
 ROWS = ROOT / "docs" / "proof.json"
@@ -101,8 +101,7 @@ def choose(names: list[str]) -> list[str]:
     """Return the measurements to run; a name that is none of them ends the program with a sentence."""
     for name in names:
         if name not in known():
-            near = ", ".join(difflib.get_close_matches(name, known())) or ", ".join(known())
-            sys.exit(f"proof: there is no measurement {name!r}; did you mean {near}?")
+            sys.exit(f"proof: {LabError.choice('measurement', name, known())}")
     return names or known()
 
 

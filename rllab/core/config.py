@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 
 Timing = Literal["token", "sentence", "end"]
 PrefixPay = Literal["increment", "level"]
@@ -72,12 +72,10 @@ class Config:
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with some fields changed; an unknown name is refused with the nearest known ones."""
-        known = {field.name for field in fields(self)}
-        for name, value in changes.items():
+        known = [field.name for field in fields(self)]
+        for name in changes:
             if name not in known:
-                raise LabError(
-                    f"setting {name}", value, f"there is no such setting; did you mean {nearest(name, known)}?"
-                )
+                raise LabError.choice("setting", name, known)
         return replace(self, **changes)
 
 
@@ -122,7 +120,7 @@ def check_setting(name: str, value: object) -> None:
         low, high, open_low = RANGES[name]
         check_number(name, value, low=low, high=high, open_low=open_low)
     elif value not in CHOICES[name]:
-        raise LabError(name, value, f"choose one of {', '.join(CHOICES[name])}")
+        raise LabError.choice(name, value, CHOICES[name])
 
 
 def check_number(name: str, value: object, *, low: float = 0.0, high: float = math.inf, open_low: bool = False) -> None:

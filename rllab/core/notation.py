@@ -6,7 +6,7 @@ Code counts columns from 0 and the screen counts steps from 1: ``label`` alone a
 from dataclasses import dataclass
 from typing import Final
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def label(t: int) -> str:
 def axis(name: str) -> str:
     """Write an axis title: symbol, meaning and unit, such as ``V(sₜ): expected return … [reward]``."""
     if name not in GLOSSARY:
-        raise LabError("symbol", name, f"the nearest known names are {nearest(name, GLOSSARY)}")
+        raise LabError.choice("symbol", name, GLOSSARY)
     entry = GLOSSARY[name]
     unit = f" [{entry.unit}]" if entry.unit else ""
     return f"{entry.symbol}: {entry.meaning}{unit}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.core.records import Rollout
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.losses import clipped_surrogate_loss, course_clipped_loss, policy_gradient_loss
@@ -98,7 +98,7 @@ def clipped_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tens
 def get_algorithm(name: str) -> Algorithm:
     """Return the algorithm of that name."""
     if name not in ALGORITHMS:
-        raise LabError("algorithm", name, f"there is no such algorithm; did you mean {nearest(name, ALGORITHMS)}?")
+        raise LabError.choice("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
 
 

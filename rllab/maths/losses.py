@@ -216,5 +216,5 @@ REDUCERS: Final = tuple(_ROWS)
 def _known(mode: str) -> str:
     """Return the mode, or say which ones there are."""
     if mode not in _ROWS:
-        raise LabError("reducer", mode, f"choose one of {', '.join(REDUCERS)}")
+        raise LabError.choice("reducer", mode, REDUCERS)
     return mode

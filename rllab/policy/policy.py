@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rllab.core.config import is_text
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError, choose_from
 from rllab.policy.networks import action_logits, copy_sharing_frozen, without_dropout
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ class Policy:
         """Refuse a prompt that a table has no rows for."""
         rows = getattr(self.model.config, "prompts", None)
         if rows is not None and ids not in [list(row) for row in rows]:
-            known = ", ".join(repr(self.decode(row)) for row in rows)
-            raise LabError("prompt", prompt, f"this policy is a table with rows for {known} alone; choose one of them")
+            known = [self.decode(row) for row in rows]
+            raise LabError.choice("prompt", prompt, known, reason="this policy is a table over its own prompts")
 
     def _check_words(self, text: str, *, field: str) -> None:
         """Refuse words that a closed vocabulary does not have, and name its nearest ones."""
@@ -202,8 +202,9 @@ class Policy:
         special = set(self.tokenizer.all_special_tokens)
         for word, _ in self.tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
             if word not in known or word in special:
-                close = nearest(word, set(known) - special)
-                raise LabError(field, text, f"this world has no word {word!r}; near it are {close}")
+                words = [word for word in known if word not in special]
+                remedy = f"this world has no word {word!r}; {choose_from(words, instead_of=word)}"
+                raise LabError(field, text, remedy)
 
 
 def choose_trainable(model: PreTrainedModel, choice: Trainable) -> list[nn.Parameter]:

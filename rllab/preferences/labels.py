@@ -333,7 +333,7 @@ class LabelSession:
     def let_judge(self, name: str) -> int:
         """Let a simulated judge answer all pairs in line, and return how many that were."""
         if name not in self.judges:
-            raise LabError("judge", name, f"choose one of {', '.join(self.judges) or 'none: this world has no gold'}")
+            raise LabError.choice("judge", name, self.judges, reason="" if self.judges else "this world has no gold judge")
         self._front()
         pairs = [Pair(one.prompt, one.first, one.second) for one in self.questions]
         batch = tokenize_pairs(self.world.policy, pairs, limit=self.world.max_new_tokens)

@@ -218,7 +218,7 @@ class FitConfig:
         if not is_whole(self.unit_responses):
             raise LabError("unit_responses", self.unit_responses, "give a whole number, 0 for the pairs' own responses")
         if self.trainable not in ("auto", "all", "head"):
-            raise LabError("trainable", self.trainable, "choose one of auto, all, head")
+            raise LabError.choice("trainable", self.trainable, ("auto", "all", "head"))
 
 
 class RewardFit(PairRun):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout, RunRecord, Scores, Targets, UpdateRecord
 from rllab.trainer.stages import STAGES, Context, Stages, derived_seed
@@ -77,8 +77,7 @@ def band(histories: Sequence[Sequence[UpdateRecord]], metric: str) -> Band:
         raise LabError("runs", len(histories), "each needs at least one finished update")
     for history in histories:
         if metric not in history[0].metrics:
-            close = nearest(metric, history[0].metrics)
-            raise LabError("metric", metric, f"these runs do not log it; near it are {close}")
+            raise LabError.choice("metric", metric, history[0].metrics, reason="these runs do not log it")
     points = [interval([history[k].metrics[metric] for history in histories]) for k in range(length)]
     return Band(
         metric=metric,
@@ -332,7 +331,7 @@ class KeptRuns:
     def run(self, letter: str) -> Trainer:
         """Return a run that is kept."""
         if letter not in self._runs:
-            raise LabError("run", letter, f"kept are {', '.join(self._runs) or 'none yet'}")
+            raise LabError.choice("kept run", letter, self._runs, reason="" if self._runs else "no run is kept yet")
         return self._runs[letter]
 
     def keep(self, trainer: Trainer) -> str:

@@ -196,7 +196,7 @@ def check_kinds(kinds: object) -> None:
         raise LabError("kinds", kinds, f"give a list of {', '.join(WAYS)}")
     for kind in kinds:
         if kind not in tuple(WAYS):
-            raise LabError("kind", kind, f"there are the ways {', '.join(WAYS)}")
+            raise LabError.choice("kind", kind, WAYS)
 
 
 # ---- Q and A of the tokens that could be written next ----

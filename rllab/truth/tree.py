@@ -201,7 +201,7 @@ class ExactCritic(NoParameters):
         values = torch.zeros(rows, width + 1, dtype=torch.float64)
         for prompt in dict.fromkeys(sequences.prompts):
             if prompt not in self.trees:
-                raise LabError("prompt", prompt, f"there are trees of {', '.join(self.trees)} alone")
+                raise LabError.choice("prompt", prompt, self.trees, reason="there is no tree of it")
             chosen = torch.tensor([one == prompt for one in sequences.prompts])
             tokens, mask = sequences.response_tokens.cpu()[chosen], sequences.response_mask.cpu()[chosen]
             values[chosen] = values_along(self.trees[prompt], tokens, mask)

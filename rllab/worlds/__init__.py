@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.worlds.loading import set_threads_once
 from rllab.worlds.world import World
 
@@ -28,7 +28,7 @@ def load_world(name: str, *, device: str = "auto") -> World:
 
         return load_hub(name, device=_device(device, small=False))
     if name not in LOADERS:
-        raise LabError("world", name, f"there is no such world; did you mean {nearest(name, LOADERS)}?")
+        raise LabError.choice("world", name, LOADERS, reason="it is no folder and no hub id either")
     loader, small = LOADERS[name]
     return loader(device=_device(device, small=small))
 

@@ -105,8 +105,7 @@ class BranchTree:
         for branch in self.branches:
             if branch.number == number:
                 return branch
-        there = ", ".join(str(branch.number) for branch in self.branches)
-        raise LabError("line", number, f"there are the lines {there}")
+        raise LabError.choice("line", number, [branch.number for branch in self.branches])
 
     def _forget(self) -> None:
         """Drop the oldest line that no other one has left and that the learner is not on."""

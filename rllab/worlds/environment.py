@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.maths.divergence import exponential_noise, sample
 from rllab.policy.generation import Decoder
 from rllab.worlds import load_world
@@ -55,10 +55,10 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
         """Begin with one of the world's prompts: by chance, or `options={"prompt": ...}`."""
         super().reset(seed=seed)
         if unknown := sorted(set(options or {}) - {"prompt"}):
-            raise LabError("options", unknown[0], "there is the option prompt alone")
+            raise LabError.choice("option", unknown[0], ("prompt",))
         asked = (options or {}).get("prompt")
         if asked is not None and asked not in self._prompts:
-            raise LabError("prompt", asked, f"this world's prompts are near {nearest(str(asked), self._prompts)}")
+            raise LabError.choice("prompt", asked, self._prompts)
         by_chance = self.world.prompts[int(self.np_random.integers(len(self.world.prompts)))]
         self._begin(by_chance if asked is None else asked)
         return self._observation(), {"prompt": self.prompt, "text": ""}

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, home_dir, write_atomically
 
 # ---- Loading a language model from a folder in transformers' format: weights and tables only, never code ----
@@ -105,8 +105,8 @@ def check_settings(folder: Path) -> None:
         _refuse_code(folder, _read_json(folder / "tokenizer_config.json"))
     kind = str(config.get("model_type"))
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        close = nearest(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-        raise LabError("model_type", kind, f"transformers knows no such language model; near it are {close}")
+        known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        raise LabError.choice("model_type", kind, known, reason="not a causal language model known to transformers")
 
 
 def _refuse_code(folder: Path, settings: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError
 from rllab.maths.algorithms import get_algorithm
 from rllab.policy.policy import Policy
 from rllab.reward.reward import Reward
@@ -61,10 +61,10 @@ class World:
 
     def replace(self, **parts: Any) -> World:
         """Return a world with some parts exchanged; the objective follows a new reward or reference."""
-        known = {field.name for field in fields(self)}
-        for name, part in parts.items():
+        known = [field.name for field in fields(self)]
+        for name in parts:
             if name not in known:
-                raise LabError(f"part {name}", part, f"a world has no such part; did you mean {nearest(name, known)}?")
+                raise LabError.choice("part of a world", name, known)
         if "objective" not in parts and {"reward", "reference"} & set(parts):
             reward, reference = parts.get("reward", self.reward), parts.get("reference", self.reference)
             parts["objective"] = dataclasses.replace(self.objective, reward=reward, reference=reference)

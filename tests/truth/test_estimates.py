@@ -83,7 +83,7 @@ def _distance(world):
 
 def test_bad_input_gets_a_sentence(world, tabular, micro):
     prompt = world.prompts[0]
-    with pytest.raises(LabError, match="there are the ways exact, monte-carlo, learned"):
+    with pytest.raises(LabError, match="choose one of exact, monte-carlo, learned"):
         estimate(world, prompt, [()], ["guessed"])
     with pytest.raises(LabError, match="this vocabulary has the ids 0 to 7"):
         estimate(world, prompt, [(8,)], ["exact"])
@@ -272,7 +272,7 @@ def test_lines_know_their_parents_and_share_what_they_have_in_common(tabular):
     assert [branch.number for branch in lines.children(0)] == [1]
     assert [branch.number for branch in lines.children(1)] == [2]
     assert lines.text(2) == tabular.policy.decode((3, 4, 6))
-    with pytest.raises(LabError, match="there are the lines 0, 1, 2"):
+    with pytest.raises(LabError, match="choose one of 0, 1, 2"):
         lines.go_to(7)
 
 

@@ -112,7 +112,7 @@ def test_what_is_counted_is_a_whole_number(name, value):
         (lambda world: monte_carlo(world, PROMPT, [()], samples=2, seed=0, barred=(9,)), "barred is"),
         (lambda world: monte_carlo(world, PROMPT, [()], samples=2, seed=0, barred=range(3)), "leave a token"),
         (lambda world: estimate(world, PROMPT, [()], "exact"), "kinds is 'exact': give a list"),
-        (lambda world: estimate(world, PROMPT, [()], [["exact"]]), "there are the ways"),
+        (lambda world: estimate(world, PROMPT, [()], [["exact"]]), "choose one of exact, "),
         (lambda world: candidates(world, PROMPT, (), [], "monte-carlo"), "choose some tokens"),
         (lambda world: candidates(world, PROMPT, (), [0, 0], "exact"), "name each token once"),
         (lambda world: candidates(world, PROMPT, (), 0, "exact"), "choose some tokens"),
@@ -211,5 +211,5 @@ def test_every_door_wants_a_world(door, given):
 
 
 def test_an_algorithm_is_named_by_a_word():
-    with pytest.raises(LabError, match="algorithm is 3: there is no such algorithm"):
+    with pytest.raises(LabError, match="algorithm is 3: choose one of reinforce, "):
         Trainer(tree_world(), 3)

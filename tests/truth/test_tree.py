@@ -301,7 +301,7 @@ def test_the_exact_critic_sits_where_a_learned_one_does(micro):
         expected = [tree.V(tuple(ids[:t])) for t in range(len(ids))]
         assert rollout.values[row, : len(ids)].tolist() == pytest.approx(expected, abs=1e-14)
         assert rollout.bootstrap[row].item() == 0.0  # behind the limit comes nothing
-    with pytest.raises(LabError, match="there are trees of"):
+    with pytest.raises(LabError, match="there is no tree of it; choose one of"):
         ExactCritic(trees[:1]).state_values(sequences)
 
 

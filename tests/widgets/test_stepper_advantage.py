@@ -5,13 +5,14 @@ import time
 from dataclasses import replace
 
 import pytest
+from rllab.widgets.stepper_captions import advantage_words
 
 from rllab import Critic, LabError, Stepper, World
-from rllab.truth import estimates, exact, what_if
-from rllab.truth.estimates import lookahead
+from rllab.truth import exact
+from rllab.truth.estimates import candidates, lookahead
+from rllab.truth.what_if import what_if
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
-from rllab.widgets.stepper.captions import advantage_words
 from rllab.worlds.branches import MOST, BranchTree
 from tests.patience import SOON
 from tests.truth.trees import tree_world
@@ -81,7 +82,7 @@ def test_q_and_a_of_every_bar_are_the_trees_and_their_difference_is_v(panel: Ste
             assert q - a == pytest.approx(value, abs=1e-9)
         assert "exact" in words(panel, "left-value")
     assert kinds(panel) == ["exact"]
-    assert "sample" not in panel._components  # nothing to sample where all is known
+    assert not panel.has("sample")  # nothing to sample where all is known
 
 
 def test_the_curve_and_the_chips_are_td_errors_and_with_the_exact_v_they_are_advantages(
@@ -102,7 +103,7 @@ def test_the_curve_and_the_chips_are_td_errors_and_with_the_exact_v_they_are_adv
 def test_the_sentence_names_the_best_candidate_and_quotes_its_bar(panel: StepperPanel) -> None:
     said = words(panel)
     best = max(bar_numbers(panel).items(), key=lambda item: item[1][0])
-    assert f"{best[0]} is worth most" in said
+    assert f"{best[0]} is worth the most" in said
     assert numbers(said)[:3] == [numbers(words(panel, "left-value"))[0], *best[1]]
 
 
@@ -110,7 +111,7 @@ def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, mon
     monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
     panel = StepperPanel(Stepper(micro), lenses=("policy", "advantage"))
     assert kinds(panel) == ["learned"]
-    found = estimates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
+    found = candidates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
     assert numbers(words(panel, "left-value"))[0] == shown(found.value.mean)
     assert numbers(words(panel))[-1] == shown(lines(panel, "curves")["V learned"][0])
     for (q, a), one in zip(bar_numbers(panel).values(), found.q, strict=True):
@@ -126,12 +127,12 @@ def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, mo
     stepper.step(3)
     panel = StepperPanel(stepper, lenses=("policy", "value", "advantage"))
     assert "Q +1.58" in words(panel)  # what the end is paid is known without a critic
-    look = panel._look()
+    look = panel.snapshot()
     assert look.worth is not None
     nothing = replace(look.worth, q=tuple(replace(one, mean=0.0) for one in look.worth.q))
     assert "no token is better than another" in advantage_words(replace(look, worth=nothing))[0]
     panel.set("lens", "value")
-    assert words(panel).startswith("The critic has not learned yet: it says 0 everywhere. V is")
+    assert words(panel).startswith("The critic has not learned yet: it predicts 0 everywhere. V is")
 
 
 def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(large: StepperPanel, small: World) -> None:
@@ -141,7 +142,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
     run(large, "sample")
     assert kinds(large) == ["monte-carlo"]
     tree = exact(small, "a")
-    found = estimates(small, "a", (0,), large.stepper.state_at(1).candidate_ids, "monte-carlo", samples=200)
+    found = candidates(small, "a", (0,), large.stepper.state_at(1).candidate_ids, "monte-carlo", samples=200)
     assert numbers(words(large, "left-value"))[:2] == [shown(found.value.mean), shown(found.value.standard_error)]
     for place, (q, q_error, a, _) in enumerate(bar_numbers(large).values()):
         assert (q, q_error) == (shown(found.q[place].mean), shown(found.q[place].standard_error))
@@ -150,7 +151,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
         assert abs(found.q[place].mean - truth) <= 4.9 * found.q[place].standard_error + 1e-9
     assert lines(large, "curves")["V Monte-Carlo"] == [found.value.mean]
     at = found.token_ids.index(2)  # what was written there
-    assert ("chance; draw more" in words(large)) == (abs(found.advantages[at]) <= 3 * found.errors[at])
+    assert ("chance; sample more" in words(large)) == (abs(found.advantages[at]) <= 3 * found.errors[at])
     assert numbers(words(large))[-1] == shown(found.errors[at])
     for place, item in enumerate(large.component("bars")["items"]):
         assert (item["extra"][1].get("tone") == "dim") == (not found.is_sure(place))
@@ -162,7 +163,7 @@ def test_where_nobody_knows_sampling_is_offered_and_its_numbers_carry_errors(lar
 
 
 def test_all_others_are_one_row_and_all_advantages_cancel(large: StepperPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.stepper.captions.SHOWN_BARS", 3)
+    monkeypatch.setattr("rllab.widgets.stepper_captions.SHOWN_BARS", 3)
     large.set("strip", 0)
     run(large, "sample")
     state = large.stepper.state_at(0)
@@ -176,8 +177,8 @@ def test_all_others_are_one_row_and_all_advantages_cancel(large: StepperPanel, m
 
 def test_at_another_temperature_no_value_is_shown(panel: StepperPanel) -> None:
     panel.set("temperature", "0.5")
-    assert words(panel).startswith("Values speak of temperature 1, these bars of 0.5")
-    assert "compare" not in panel._components
+    assert words(panel).startswith("Values are defined at temperature 1, but these bars are for 0.5")
+    assert not panel.has("compare")
     assert bar_numbers(panel) == {label: [] for label in bar_numbers(panel)}
     panel.set("strip", 1)  # that token was drawn at 1
     assert "Q " in words(panel)
@@ -195,9 +196,9 @@ def test_what_if_draws_two_histograms_and_its_sentence(panel: StepperPanel, smal
     assert [sum(trace["y"]) for trace in panel.component("histograms")["figure"]["data"]] == [64, 64]
     assert kinds(panel) == ["exact", "monte-carlo"]
     panel.set("strip", 0)
-    assert "histograms" not in panel._components
+    assert not panel.has("histograms")
     panel.set("strip", 1)
-    assert "histograms" in panel._components
+    assert panel.has("histograms")
     panel.set("second", "3")
     panel.press("compare")
     assert "two different" in panel.alert
@@ -211,10 +212,10 @@ def test_stop_ends_long_work_within_a_second_and_leaves_everything(large: Steppe
     try:
         large.press(key)
         large.refresh()
-        assert large.component(key)["label"] == "Stop"
+        assert large.component(key)["disabled"]
         assert large.component("step")["disabled"]
         began = time.monotonic()
-        large.press(key)
+        large.press("stop")
         assert large.job is not None
         assert large.job.settle(5)
         assert time.monotonic() - began < SOON
@@ -239,13 +240,13 @@ def test_a_line_that_is_older_than_the_policy_is_not_valued(small: World) -> Non
     panel = begun(small.replace(policy=policy))
     policy.changed()
     panel.refresh()
-    assert "compare" not in panel._components
+    assert not panel.has("compare")
     assert "Reset" in words(panel, "stale")
     assert panel.alert == ""
 
 
 def test_the_tree_has_a_lane_per_line_and_a_click_goes_there(panel: StepperPanel) -> None:
-    assert "branches" not in panel._components
+    assert not panel.has("branches")
     panel.set("strip", 1)
     panel.set("bars", 3)  # leaves the first line after one token
     panel.set("bars", 0)
@@ -264,7 +265,7 @@ def test_the_tree_has_a_lane_per_line_and_a_click_goes_there(panel: StepperPanel
     panel.set("branches", {"curve": 9, "point": 0})
     assert panel.lines.here == 0
     panel.press("reset")
-    assert "branches" not in panel._components
+    assert not panel.has("branches")
 
 
 def test_a_bar_that_was_written_before_leads_there_and_writes_nothing_twice(panel: StepperPanel) -> None:
@@ -307,7 +308,7 @@ def test_beyond_a_dozen_lines_the_oldest_that_leads_nowhere_is_forgotten(micro: 
     assert found.branches[0].number == 0
     assert found.stepper.prefix_ids == (3, 7)
     assert [branch.number for branch in found.branches[1:]] == list(range(found.branches[1].number, 15))
-    with pytest.raises(LabError, match="line is 1: there are the lines 0, "):
+    with pytest.raises(LabError, match="line is 1: choose one of 0, "):
         found.go_to(1)
 
 
@@ -329,8 +330,8 @@ def test_nothing_to_ask_where_the_line_is_over(panel: StepperPanel, small: World
     panel.stepper.step(small.policy.eos_id)
     panel.selected = 4
     panel.refresh()
-    assert "compare" not in panel._components
-    assert "nothing more is to come" in words(panel)
+    assert not panel.has("compare")
+    assert "nothing follows" in words(panel)
     earned, usual, total, *rounded = numbers(words(panel))
     assert earned - usual == pytest.approx(total)
     assert usual == shown(exact(small, "a").J)
@@ -342,6 +343,6 @@ def test_the_sentence_speaks_of_what_was_sampled_last(large: StepperPanel) -> No
     run(large, "compare")
     assert "brings" in words(large)
     run(large, "sample")
-    assert "histograms" in large._components
+    assert large.has("histograms")
     assert "brings" not in words(large)
     assert numbers(words(large))[0] == numbers(words(large, "left-value"))[0]

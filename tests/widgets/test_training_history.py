@@ -125,7 +125,7 @@ def test_the_difference_of_two_runs_is_told(micro: World) -> None:
     assert letters == list("ABCD")
     with pytest.raises(LabError, match="drop one first"):
         shelf.keep(first)
-    with pytest.raises(LabError, match="kept are A, B, C, D"):
+    with pytest.raises(LabError, match="choose one of A, B, C, D"):
         shelf.run("E")
     other = Trainer(micro, "ppo", micro.config("ppo", batch_size=16), seed=1)
     assert shelf.difference("A", other).startswith("cannot be compared")

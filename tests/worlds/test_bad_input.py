@@ -5,7 +5,7 @@ import math
 import pytest
 
 from rllab.core.config import Config
-from rllab.core.errors import LabError, nearest
+from rllab.core.errors import LabError, choose_from
 from rllab.core.records import Sequences
 from rllab.maths.losses import reduce
 from rllab.policy.generation import generate, sequences_from_ids
@@ -82,7 +82,7 @@ CASES = {
     "negative learning rate": (lambda b: Config(lr=-1.0), "lr", "-1.0", "of at least 0"),
     "learning rate as a word": (lambda b: b.world.config(lr="fast"), "lr", "'fast'", "finite number"),
     "a field that is not read": (lambda b: b.world.config("grpo", lam=0.5), "lam", "0.5", "GRPO does not read it"),
-    "a field that is none": (lambda b: b.trainer.configure(lamda=1.0), "setting lamda", "1.0", "lam"),
+    "a field that is none": (lambda b: b.trainer.configure(lamda=1.0), "setting", "'lamda'", "lam"),
     "a field that is fixed": (lambda b: b.trainer.configure(trainable="head"), "trainable", "'head'", "new Trainer"),
     "an algorithm that is none": (lambda b: Trainer(b.world, "ppo2"), "algorithm", "'ppo2'", "ppo"),
     "a word for an algorithm": (lambda b: b.world.config("grop"), "algorithm", "'grop'", "grpo"),
@@ -111,7 +111,7 @@ CASES = {
         "mend the function",
     ),
     "a world with a typo": (lambda b: load_world("micrp"), "world", "'micrp'", "micro"),
-    "a world of nothing": (lambda b: load_world(""), "world", "empty", "did you mean"),
+    "a world of nothing": (lambda b: load_world(""), "world", "empty", "choose one of micro, "),
     "a folder that is none": (
         lambda b: load_world("./no/such/folder"),
         "model folder",
@@ -124,7 +124,7 @@ CASES = {
         "'nobody/nothing'",
         "rllab fetch",
     ),
-    "a part that is none": (lambda b: b.world.replace(polices=1), "part polices", "1", "policy"),
+    "a part that is none": (lambda b: b.world.replace(polices=1), "part of a world", "'polices'", "policy"),
     "a device that is not there": (lambda b: load_world("micro", device="gpu"), "device", "'gpu'", "cpu"),
     "no pass size": (
         lambda b: evaluate(b.world.policy, b.generate(), micro_batch_size=0),
@@ -175,9 +175,20 @@ def test_a_long_value_is_cut_and_a_text_keeps_its_quotes():
     assert len(str(LabError("a", "b" * 1000, "c"))) < 100
 
 
-def test_the_nearest_words_come_first_and_some_always_come():
-    assert nearest("hapy", ["sad", "happy", "dog"]).startswith("happy")
-    assert nearest("xyz", ["sad", "happy"]) == "happy, sad"
+def test_what_can_be_chosen_is_listed_with_what_was_meant():
+    known = ["sad", "happy", "dog"]
+    assert choose_from(known, instead_of="hapy") == "choose one of sad, happy, dog; did you mean happy?"
+    assert choose_from(known, instead_of="HAPPY").endswith("did you mean happy?")
+    assert choose_from(known, instead_of="xyz") == choose_from(known, instead_of=3) == "choose one of sad, happy, dog"
+    assert choose_from(["dog is", 1], instead_of="") == "choose one of 'dog is', 1"
+    assert str(LabError.choice("run", "C", [])) == "run is 'C': there is nothing to choose from"
+    assert str(LabError.choice("run", "C", "AB", reason="it is gone")) == "run is 'C': it is gone; choose one of A, B"
+
+
+def test_a_long_list_is_cut_or_gives_way_to_what_was_meant():
+    many = [f"word{number}" for number in range(40)]
+    assert choose_from(many, instead_of="wrd39").startswith("did you mean word39")
+    assert choose_from(many, instead_of="xyz").endswith("word10, word11, ... (40 in all)")
 
 
 def test_a_row_without_a_prompt_or_a_sequence_of_nothing(micro):
