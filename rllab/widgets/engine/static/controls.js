@@ -1,167 +1,179 @@
-// Components that the learner acts on: buttons, boxes, lists, sliders.
+// Components that the learner acts on: buttons, boxes, lists, sliders, answers to choose.
 
-const CONTROLS = {
-  button: (ctx) => {
-    const el = make("button", "", { type: "button" });
-    // aria-disabled instead of disabled: the focus stays where the learner left it
-    el.addEventListener("click", () => {
-      if (el.getAttribute("aria-disabled") !== "true") ctx.press();
-    });
-    return {
-      el,
-      update: (spec) => {
-        write(el, spec.label);
-        el.classList.toggle("main", Boolean(spec.main));
-        put(el, "aria-disabled", spec.disabled ? "true" : null);
-        put(el, "aria-pressed", spec.pressed === null ? null : String(spec.pressed));
-        put(el, "aria-label", spec.name || null);
-      },
-    };
-  },
+/** @import { Drawn, Kinds, MarkName, On, Props } from "./specs.d.ts" */
+import { classes, html, newId } from "./html.js";
+import { Choice } from "./input.js";
+import { Component, createRef } from "./vendor/preact.js";
 
-  text: (ctx) => {
-    const el = make("label", "field");
-    const label = make("span", "label");
-    const input = make("input", "", { type: "text", spellcheck: "false", autocomplete: "off", dir: "auto" });
-    el.append(label, input);
-    let spec = {};
-    let sent = null;
-    const commit = () => {
-      if (input.value !== sent) ctx.set((sent = input.value));
-    };
-    input.addEventListener("change", commit);
-    input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
-      commit();
-      if (spec.enter) ctx.press(spec.enter);
-    });
-    return {
-      el,
-      update: (next) => {
-        nameField(label, input, next);
-        el.classList.toggle("grow", !next.small);
-        el.classList.toggle("small", Boolean(next.small));
-        put(input, "placeholder", next.placeholder || null);
-        put(input, "inputmode", next.small ? "decimal" : null);
-        input.readOnly = Boolean(next.disabled);
-        // What is being typed is the learner's: only a change made by Python replaces it.
-        if (next.value !== spec.value || (document.activeElement !== input && next.value !== input.value)) {
-          if (input.value !== next.value) input.value = next.value;
-          sent = next.value;
-        }
-        spec = next;
-      },
-      settle: () => {
-        if (input.value === sent) input.value = sent = spec.value;
-      },
-    };
-  },
+/**
+ * A field's name is always there for a screen reader, and on the screen where it is asked for.
+ * @param {Props<"text" | "select">} props
+ */
+const Label = ({ spec }) => html`<span class="label" hidden=${!spec.showLabel}>${spec.label}</span>`;
 
-  select: (ctx) => {
-    const el = make("label", "field");
-    const label = make("span", "label");
-    const input = make("select");
-    el.append(label, input);
-    let spec = null;
-    input.addEventListener("change", () => ctx.set(input.value));
-    return {
-      el,
-      update: (next) => {
-        spec = next;
-        nameField(label, input, spec);
-        repeat(input, spec.options, () => make("option"), (option, [value, words]) => {
-          put(option, "value", value);
-          write(option, words);
-        });
-        if (!ctx.waits()) input.value = spec.value;
-        input.disabled = Boolean(spec.disabled);
-      },
-      settle: () => {
-        input.value = spec.value;
-      },
-    };
-  },
+/** @extends {Component<Props<"text">>} */
+class Text extends Component {
+  box = /** @type {Drawn<HTMLInputElement>} */ (createRef());
+  sent = ""; // the last text that Python has heard of, or has set
 
-  slider: (ctx) => {
-    const el = make("label", "field slider");
-    const label = make("span", "label");
-    const input = make("input", "", { type: "range", min: 0, step: 1 });
-    const shown = make("output", "number");
-    el.append(label, input, shown);
-    let spec = null;
-    let moved = false; // since the last answer: the hand knows better than a picture that was under way
-    const stop = () => spec.options[Number(input.value)] ?? spec.options[0];
-    const show = () => {
-      write(shown, stop()[1]);
-      put(input, "aria-valuetext", stop()[1]);
-    };
-    let unsent = false;
-    const send = throttled(100, () => {
-      unsent = false;
-      ctx.set(stop()[0]);
-    });
-    input.addEventListener("input", () => {
-      moved = true;
-      unsent = true;
-      show();
-      send();
-    });
-    return {
-      el,
-      update: (next) => {
-        const changed = !spec || next.index !== spec.index;
-        spec = next;
-        write(label, spec.label);
-        put(input, "max", spec.options.length - 1);
-        put(input, "aria-label", spec.label);
-        input.disabled = Boolean(spec.disabled);
-        const width = Math.max(...spec.options.map((option) => option[1].length));
-        shown.style.minWidth = `${width}ch`;
-        if (changed && !moved) input.value = String(spec.index);
-        show();
-      },
-      settle: () => {
-        if (unsent) return;
-        moved = false;
-        input.value = String(spec.index);
-        show();
-      },
-    };
-  },
+  componentDidMount() {
+    this.box.current.value = this.sent = this.props.spec.value;
+  }
 
-  radios: (ctx) => {
-    const el = make("div", "radios", { role: "radiogroup" });
-    let spec = null;
-    const check = () => {
-      for (const option of el.children) option.firstChild.checked = option.firstChild.value === spec.value;
-    };
-    return {
-      el,
-      update: (next) => {
-        spec = next;
-        put(el, "aria-label", spec.label);
-        repeat(el, spec.options, () => radio(ctx), (option, [value, words]) => {
-          option.firstChild.value = value;
-          write(option.lastChild, words);
-        });
-        if (!ctx.waits()) check();
-      },
-      settle: check,
-    };
-  },
+  /**
+   * What is being typed is the learner's: only a change made by Python replaces it, or the answer to what was sent.
+   * @param {Props<"text">} before
+   */
+  componentDidUpdate(before) {
+    const { spec, actions } = this.props;
+    const input = this.box.current;
+    const changed = spec.value !== before.spec.value && spec.value !== this.sent;
+    const idle = input.value === this.sent || input !== document.activeElement;
+    if (!changed && (!idle || actions.waiting())) return;
+    this.sent = spec.value;
+    if (input.value !== spec.value) input.value = spec.value;
+  }
+
+  commit() {
+    const { value } = this.box.current;
+    if (value === this.sent) return;
+    this.sent = value;
+    this.props.actions.set(value);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key !== "Enter" || event.isComposing) return;
+    this.commit();
+    if (this.props.spec.enter) this.props.actions.press(this.props.spec.enter);
+  }
+
+  render({ name, spec } = this.props) {
+    return html`
+      <label class=${`field ${spec.small ? "small" : "grow"}`} data-key=${name}>
+        <${Label} spec=${spec} />
+        <input ref=${this.box} type="text" spellcheck=${false} autocomplete="off" dir="auto" aria-label=${spec.label}
+          placeholder=${spec.placeholder || null} inputmode=${spec.small ? "decimal" : null}
+          readOnly=${Boolean(spec.disabled)} onChange=${() => this.commit()}
+          onKeyDown=${(/** @type {KeyboardEvent} */ event) => this.key(event)} />
+      </label>`;
+  }
+}
+
+/** @extends {Component<Props<"select">>} */
+class Select extends Component {
+  /** @type {Choice<string>} */
+  choice = new Choice(this);
+
+  render({ name, spec } = this.props) {
+    return html`
+      <label class="field" data-key=${name}>
+        <${Label} spec=${spec} />
+        <select aria-label=${spec.label} disabled=${Boolean(spec.disabled)} value=${this.choice.or(spec.value)}
+          onChange=${(/** @type {On<Event, HTMLSelectElement>} */ event) => this.choice.make(event.target.value)}>
+          ${spec.options.map(([value, words]) => html`<option value=${value}>${words}</option>`)}
+        </select>
+      </label>`;
+  }
+}
+
+/** @extends {Component<Props<"slider">>} */
+class Slider extends Component {
+  /** @type {Choice<number>} */
+  choice = new Choice(this, 100);
+
+  /** @param {number} at */
+  move(at) {
+    this.choice.make(at, this.props.spec.options[at][0]);
+  }
+
+  render({ name, spec } = this.props) {
+    const at = this.choice.or(spec.index);
+    const [, words] = spec.options[at] ?? spec.options[0];
+    const width = Math.max(...spec.options.map((option) => option[1].length));
+    return html`
+      <label class="field slider" data-key=${name}>
+        <span class="label">${spec.label}</span>
+        <input type="range" min="0" step="1" max=${spec.options.length - 1} value=${String(at)} aria-label=${spec.label}
+          aria-valuetext=${words} disabled=${Boolean(spec.disabled)}
+          onInput=${(/** @type {On<Event, HTMLInputElement>} */ event) => this.move(Number(event.target.value))} />
+        <output class="number" style=${{ minWidth: `${width}ch` }}>${words}</output>
+      </label>`;
+  }
+}
+
+/** @extends {Component<Props<"radios">>} */
+class Radios extends Component {
+  /** @type {Choice<string>} */
+  choice = new Choice(this);
+  group = newId();
+
+  render({ name, spec } = this.props) {
+    const chosen = this.choice.or(spec.value);
+    return html`
+      <div class="radios" role="radiogroup" data-key=${name} aria-label=${spec.label}>
+        ${spec.options.map(([value, words]) => html`
+          <label>
+            <input type="radio" name=${this.group} value=${value} checked=${value === chosen}
+              onChange=${() => this.choice.make(value)} />
+            <span>${words}</span>
+          </label>`)}
+      </div>`;
+  }
+}
+
+const SIGNS = { "": null, right: "\u2713", wrong: "\u2717" };
+
+/**
+ * Right or wrong, by a sign as well as by colour.
+ * @param {{ mark: MarkName }} props
+ */
+export const Mark = ({ mark }) => html`
+  <i class="mark" role=${mark ? "img" : null} aria-label=${mark || null}>${SIGNS[mark]}</i>`;
+
+/** @extends {Component<Props<"choices">>} */
+class Choices extends Component {
+  /** @type {Choice<string[]>} */
+  choice = new Choice(this);
+  group = newId();
+
+  /**
+   * @param {string} value
+   * @param {boolean} on
+   */
+  choose(value, on) {
+    const { spec } = this.props;
+    const before = this.choice.or(spec.chosen);
+    const values = spec.options.map((option) => option.value);
+    this.choice.make(spec.many ? values.filter((each) => (each === value ? on : before.includes(each))) : [value]);
+  }
+
+  render({ name, spec } = this.props) {
+    const chosen = this.choice.or(spec.chosen);
+    return html`
+      <div class="choices" role=${spec.many ? "group" : "radiogroup"} data-key=${name} aria-label=${spec.label}>
+        ${spec.options.map(({ value, text, mark }) => html`
+          <label class=${classes("choice", mark)}>
+            <input type=${spec.many ? "checkbox" : "radio"} name=${this.group} value=${value}
+              checked=${chosen.includes(value)} disabled=${Boolean(spec.disabled)}
+              onChange=${(/** @type {On<Event, HTMLInputElement>} */ event) => this.choose(value, event.target.checked)} />
+            <span>${text}</span>
+            <${Mark} mark=${mark} />
+          </label>`)}
+      </div>`;
+  }
+}
+
+/** @satisfies {Partial<Kinds>} */
+export const CONTROLS = {
+  // aria-disabled instead of disabled: the focus stays where the learner left it
+  button: ({ name, spec, actions }) => html`
+    <button type="button" class=${spec.main ? "main" : null} data-key=${name} aria-label=${spec.name || null}
+      aria-disabled=${spec.disabled ? "true" : null} aria-pressed=${spec.pressed === null ? null : String(spec.pressed)}
+      onClick=${() => spec.disabled || actions.press()}>${spec.label}</button>`,
+  text: Text,
+  select: Select,
+  slider: Slider,
+  radios: Radios,
+  choices: Choices,
 };
-
-function radio(ctx) {
-  const option = make("label");
-  const input = make("input", "", { type: "radio", name: ctx.uid });
-  input.addEventListener("change", () => ctx.set(input.value));
-  option.append(input, make("span"));
-  return option;
-}
-
-/** A field's name is always there for a screen reader, and on the screen where it is asked for. */
-function nameField(label, input, spec) {
-  write(label, spec.label);
-  label.hidden = !spec.showLabel;
-  put(input, "aria-label", spec.label);
-}

@@ -1,7 +1,10 @@
 // Unpacks plotly.js once per page and hands it to every chart that waits for it.
 
+/** @import { Model } from "./specs.d.ts" */
+
 function shared() {
-  const place = (globalThis.rllabShared ??= {});
+  globalThis.rllabShared ??= {};
+  const place = globalThis.rllabShared;
   if (!place.plotly) {
     place.plotly = new Promise((resolve, reject) => Object.assign(place, { resolve, reject }));
     place.plotly.catch(() => {}); // each chart reports it in its own place
@@ -9,6 +12,7 @@ function shared() {
   return place;
 }
 
+/** @param {ArrayBuffer} packed */
 async function unpack(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const source = await new Response(stream).text();
@@ -26,6 +30,7 @@ async function unpack(packed) {
 }
 
 export default {
+  /** @param {{ model: Model }} widget */
   initialize({ model }) {
     const place = shared();
     if (place.started) return;

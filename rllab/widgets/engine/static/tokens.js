@@ -1,117 +1,105 @@
 // Token chips and candidate bars.
 
-const TOKENS = {
-  chips: (ctx) => {
-    const el = make("div", "strip");
-    const prompt = make("span", "flat", { role: "group", "aria-label": "Prompt" });
-    const list = make("span", "flat", { role: "listbox", "aria-orientation": "horizontal" });
-    el.append(prompt, list);
-    let spec = null;
-    const choose = throttled(60, (index) => ctx.set(index));
-    const options = () => [...list.children];
-    const chosen = (option) => {
-      markSelected(options(), options().indexOf(option));
-      choose(options().indexOf(option));
-    };
-    list.addEventListener("click", (event) => {
-      const option = event.target.closest("[role=option]");
-      if (!option) return;
-      option.focus();
-      chosen(option);
-    });
-    roving(list, options, chosen);
-    return {
-      el,
-      update: (next) => {
-        const moved = !spec || next.selected !== spec.selected || next.items.length !== spec.items.length;
-        spec = next;
-        put(list, "aria-label", spec.label);
-        repeat(prompt, spec.prompt, promptChip, (chip, text) => write(chip.firstChild, text));
-        const places = spec.next ? [...spec.items, { t: "?", a: spec.next, next: true }] : spec.items;
-        repeat(list, places, tokenChip, (chip, item, index) => drawChip(chip, item, chipName(spec, item, index)));
-        markSelected(options(), spec.selected);
-        if (moved) showInside(el, options()[spec.selected ?? -1]);
-      },
-    };
-  },
+/** @import { Bar, Chip as ChipSpec, Drawn, Kinds, On, Props, Spec } from "./specs.d.ts" */
+import { classes, html } from "./html.js";
+import { Choice, oneTabStop, rove } from "./input.js";
+import { Component, createRef } from "./vendor/preact.js";
+import { running } from "./words.js";
 
-  legend: () => {
-    const el = make("div", "legend");
-    return {
-      el,
-      update: (spec) => {
-        repeat(el, spec.items, () => {
-          const item = make("span", "legend-item");
-          item.append(make("span"), make("span"));
-          return item;
-        }, (item, [look, words]) => {
-          item.firstChild.className = `chip sample ${look}`;
-          write(item.lastChild, words);
-        });
-      },
-    };
-  },
+/** @extends {Component<Props<"chips">>} */
+class Chips extends Component {
+  strip = /** @type {Drawn} */ (createRef());
+  list = /** @type {Drawn} */ (createRef());
+  /** @type {Choice<number | null>} */
+  choice = new Choice(this, 60);
 
-  bars: (ctx) => {
-    const el = make("div", "bars", { role: "group" });
-    const list = make("div", "bars-list");
-    const rest = barElement("div");
-    rest.classList.add("rest");
-    el.append(list, rest);
-    let spec = null;
-    const buttons = () => [...list.children];
-    list.addEventListener("click", (event) => {
-      const index = buttons().indexOf(event.target.closest("button"));
-      if (index >= 0) ctx.set(spec.items[index].value);
-    });
-    roving(list, buttons);
-    return {
-      el,
-      update: (next) => {
-        spec = next;
-        put(el, "aria-label", spec.label);
-        repeat(list, spec.items, () => barElement("button"), drawBar);
-        oneTabStop(buttons(), 0);
-        rest.hidden = !spec.rest;
-        if (spec.rest) drawBar(rest, spec.rest);
-      },
-    };
-  },
-};
+  options = () => /** @type {HTMLElement[]} */ ([...this.list.current.children]);
 
-function promptChip() {
-  const chip = make("span", "chip prompt");
-  chip.append(make("bdi"), make("small"));
-  return chip;
+  componentDidMount() {
+    this.componentDidUpdate(null);
+  }
+
+  /** @param {Props<"chips"> | null} before */
+  componentDidUpdate(before) {
+    const { spec } = this.props;
+    oneTabStop(this.options(), this.choice.or(spec.selected) ?? 0);
+    const moved = spec.selected !== before?.spec.selected || spec.items.length !== before?.spec.items.length;
+    if (moved && spec.selected !== null) showInside(this.strip.current, this.options()[spec.selected]);
+  }
+
+  /** @param {On<MouseEvent>} event */
+  click(event) {
+    const place = this.options().findIndex((option) => option.contains(event.target));
+    if (place < 0) return;
+    this.options()[place].focus();
+    this.choice.make(place);
+  }
+
+  /** @param {On<KeyboardEvent>} event */
+  key(event) {
+    rove(event, this.options(), (place) => this.choice.make(place));
+  }
+
+  render({ name, spec } = this.props) {
+    const selected = this.choice.or(spec.selected);
+    const places = spec.next ? [...spec.items, { t: "?", a: spec.next, next: true }] : spec.items;
+    return html`
+      <div class="strip" data-key=${name} ref=${this.strip}>
+        <span class="flat" role="group" aria-label="Prompt">
+          ${spec.prompt.map((text) => html`<span class="chip prompt"><bdi>${text}</bdi><small /></span>`)}
+        </span>
+        <span class="flat" role="listbox" aria-orientation="horizontal" aria-label=${spec.label} ref=${this.list}
+          onClick=${(/** @type {On<MouseEvent>} */ event) => this.click(event)}
+          onKeyDown=${(/** @type {On<KeyboardEvent>} */ event) => this.key(event)}>
+          ${places.map((item, at) => html`
+            <${Chip} look=${chipLook(item)} name=${chipName(spec, item, at)} text=${item.t} number=${item.n}
+              selected=${at === selected} />`)}
+        </span>
+      </div>`;
+  }
 }
 
-function tokenChip() {
-  const chip = make("span", "chip", { role: "option", tabindex: -1 });
-  chip.append(make("bdi"), make("small"));
-  return chip;
+/**
+ * One token. Of hundreds in a line, only those that have changed are looked at again.
+ * @extends {Component<Record<"look" | "name" | "text" | "number" | "selected", any>>}
+ */
+class Chip extends Component {
+  /** @param {Record<string, unknown>} next */
+  shouldComponentUpdate(next) {
+    const now = /** @type {Record<string, unknown>} */ (this.props);
+    return Object.keys(next).some((name) => next[name] !== now[name]);
+  }
+
+  render({ look, name, text, number, selected } = this.props) {
+    return html`
+      <span class=${look} role="option" tabindex="-1" aria-label=${name} aria-selected=${String(selected)}>
+        <bdi>${text}</bdi><small>${number}</small>
+      </span>`;
+  }
 }
 
-/** A chip's own name, or one made of what it shows: a long line need not send hundreds of them. */
-function chipName(spec, item, index) {
-  if (item.a || !spec.quantity) return item.a || item.t;
-  return `token ${index + 1}, ${item.t}${item.f ? ", written by you" : ""}, ${spec.quantity} ${item.n}`;
+/** @param {ChipSpec} chip */
+export function chipLook(chip) {
+  const tint = chip.i && `${chip.i > 0 ? "up" : "down"}${Math.abs(chip.i)}`;
+  return classes("chip", tint, chip.f && "forced", chip.next && "next");
 }
 
-function drawChip(chip, item, name) {
-  const tint = item.i ? ` ${item.i > 0 ? "up" : "down"}${Math.abs(item.i)}` : "";
-  const look = `chip${tint}${item.f ? " forced" : ""}${item.next ? " next" : ""}`;
-  if (chip.className !== look) chip.className = look;
-  write(chip.firstChild, item.t);
-  write(chip.lastChild, item.n);
-  put(chip, "aria-label", name);
+/**
+ * Return a chip's own name, or one made of what it shows: a long line need not send hundreds of them.
+ * @param {Pick<Spec<"chips">, "quantity">} spec
+ * @param {ChipSpec} chip
+ * @param {number} at
+ */
+export function chipName(spec, chip, at) {
+  if (chip.a || !spec.quantity) return chip.a || chip.t;
+  return `token ${at + 1}, ${chip.t}${chip.f ? ", written by you" : ""}, ${spec.quantity} ${chip.n}`;
 }
 
-function markSelected(options, selected) {
-  options.forEach((option, index) => put(option, "aria-selected", String(index === selected)));
-  oneTabStop(options, selected ?? 0);
-}
-
-/** Scroll the strip, never the page, until the chip is in sight. */
+/**
+ * Scroll the strip, never the page, until the chip is in sight.
+ * @param {HTMLElement} strip
+ * @param {HTMLElement | undefined} chip
+ */
 function showInside(strip, chip) {
   if (!chip) return;
   const top = chip.offsetTop - strip.offsetTop;
@@ -120,26 +108,54 @@ function showInside(strip, chip) {
   if (bottom > strip.scrollTop + strip.clientHeight) strip.scrollTop = bottom - strip.clientHeight;
 }
 
-function barElement(tag) {
-  const bar = make(tag, "bar", tag === "button" ? { type: "button", tabindex: -1 } : {});
-  const track = make("span", "track", { "aria-hidden": "true" });
-  track.append(make("i", "fill"), make("i", "inner"), make("i", "tick"));
-  bar.append(make("bdi", "bar-label"), track, make("span", "number"), make("span", "extra"));
-  return bar;
+/** @extends {Component<Props<"bars">>} */
+class Bars extends Component {
+  list = /** @type {Drawn} */ (createRef());
+
+  buttons = () => /** @type {HTMLElement[]} */ ([...this.list.current.children]);
+
+  componentDidMount() {
+    oneTabStop(this.buttons(), 0);
+  }
+
+  componentDidUpdate() {
+    oneTabStop(this.buttons(), 0);
+  }
+
+  render({ name, spec, actions } = this.props) {
+    return html`
+      <div class="bars" role="group" data-key=${name} aria-label=${spec.label}>
+        <div class="bars-list" ref=${this.list}
+          onKeyDown=${(/** @type {On<KeyboardEvent>} */ event) => rove(event, this.buttons())}>
+          ${spec.items.map((item) => html`
+            <button class="bar" type="button" tabindex="-1" aria-label=${item.name || null}
+              onClick=${() => actions.set(item.value)}>${bar(item)}</button>`)}
+        </div>
+        ${spec.rest && html`<div class="bar rest" aria-label=${spec.rest.name || null}>${bar(spec.rest)}</div>`}
+      </div>`;
+  }
 }
 
-function drawBar(bar, item) {
-  const [label, track, number, extra] = bar.children;
-  const [fill, inner, tick] = track.children;
-  write(label, item.label);
-  label.title = item.label.length > 16 ? item.label : "";
-  fill.style.width = `${100 * item.width}%`;
-  inner.hidden = item.inner === undefined;
-  inner.style.width = `${100 * (item.inner ?? 0)}%`;
-  tick.hidden = item.tick === undefined;
-  tick.style.left = `${100 * (item.tick ?? 0)}%`;
-  write(number, item.number);
-  writeSpans(extra, item.extra);
-  extra.hidden = !item.extra.length;
-  put(bar, "aria-label", item.name || null);
-}
+const percent = (share = 0) => `${100 * share}%`;
+
+/** @param {Bar} item */
+const bar = (item) => html`
+  <bdi class="bar-label" title=${item.label.length > 16 ? item.label : null}>${item.label}</bdi>
+  <span class="track" aria-hidden="true">
+    <i class="fill" style=${{ width: percent(item.width) }} />
+    <i class="inner" hidden=${item.inner === undefined} style=${{ width: percent(item.inner) }} />
+    <i class="tick" hidden=${item.tick === undefined} style=${{ left: percent(item.tick) }} />
+  </span>
+  <span class="number">${item.number}</span>
+  <span class="extra" hidden=${!item.extra.length}>${running(item.extra)}</span>`;
+
+/** @satisfies {Partial<Kinds>} */
+export const TOKENS = {
+  chips: Chips,
+  bars: Bars,
+  legend: ({ name, spec }) => html`
+    <div class="legend" data-key=${name}>
+      ${spec.items.map(([look, words]) => html`
+        <span class="legend-item"><span class=${`chip sample ${look}`} /><span>${words}</span></span>`)}
+    </div>`,
+};

@@ -1,211 +1,116 @@
 // Components made of words: containers, titles, the reading, badges, progress, tables.
 
-const WORDS = {
-  panel: () => {
-    const el = make("div", "body");
-    return { el, update: (spec, children) => arrange(el, children) };
-  },
+/** @import { Kinds, Props, Span, TableSpec } from "./specs.d.ts" */
+import { classes, html, newId } from "./html.js";
+import { Component } from "./vendor/preact.js";
 
-  head: () => {
-    const el = make("div", "head");
-    const title = make("h2");
-    return {
-      el,
-      update: (spec, children) => {
-        write(title, spec.title);
-        arrange(el, [title, ...children]);
-      },
-    };
-  },
+/**
+ * Running text: plain, bold, toned, or a term that explains itself.
+ * @param {Span[]} spans
+ */
+export const running = (spans) => spans.map((span) => {
+  if (span.tip) return html`<${Term} word=${span.text} tip=${span.tip} />`;
+  const tone = span.tone ? `tone-${span.tone}` : null;
+  return html`<${span.bold ? "b" : "span"} class=${tone}><bdi>${span.text}</bdi><//>`;
+});
 
-  row: () => {
-    const el = make("div", "row");
-    return {
-      el,
-      update: (spec, children) => {
-        el.classList.toggle("end", Boolean(spec.end));
-        arrange(el, children);
-      },
-    };
-  },
+/** @extends {Component<{ word: string, tip: string }>} */
+class Term extends Component {
+  id = newId();
 
-  columns: () => {
-    const el = make("div", "columns");
-    return {
-      el,
-      update: (spec, children) => {
-        el.classList.toggle("three", Boolean(spec.three));
-        el.classList.toggle("pair", Boolean(spec.pair));
-        arrange(el, children);
-      },
-    };
-  },
-
-  group: () => {
-    const el = make("div", "group");
-    const title = make("h3");
-    return {
-      el,
-      update: (spec, children) => {
-        write(title, spec.title);
-        arrange(el, spec.title ? [title, ...children] : children);
-      },
-    };
-  },
-
-  fold: (ctx) => {
-    const el = make("div", "fold");
-    const button = make("button", "quiet", { type: "button", "aria-controls": `${ctx.uid}-inside` });
-    const inside = make("div", "fold-inside", { id: `${ctx.uid}-inside` });
-    let open = null;
-    const show = () => {
-      put(button, "aria-expanded", String(open));
-      inside.hidden = !open;
-    };
-    button.addEventListener("click", () => {
-      open = !open;
-      show();
-    });
-    el.append(button, inside);
-    return {
-      el,
-      update: (spec, children) => {
-        open ??= Boolean(spec.open);
-        write(button, spec.label);
-        arrange(inside, children);
-        show();
-      },
-    };
-  },
-
-  heading: () => {
-    const el = make("h3");
-    return { el, update: (spec) => writeSpans(el, spec.spans) };
-  },
-
-  note: () => {
-    const el = make("p", "note");
-    return {
-      el,
-      update: (spec) => {
-        writeSpans(el, spec.spans);
-        el.hidden = !spec.spans.some((span) => span.text);
-      },
-    };
-  },
-
-  passage: () => {
-    const el = make("div", "passage", { role: "group", tabindex: 0, dir: "auto" });
-    return {
-      el,
-      update: (spec) => {
-        put(el, "aria-label", spec.label);
-        write(el, spec.text);
-      },
-    };
-  },
-
-  reading: () => {
-    const el = make("div", "reading", { role: "status" });
-    return {
-      el,
-      update: (spec) => {
-        put(el, "aria-live", spec.live ? "polite" : "off");
-        writeSpans(el, spec.spans);
-        el.hidden = !spec.spans.length;
-      },
-    };
-  },
-
-  finding: () => {
-    const el = make("div", "finding");
-    return {
-      el,
-      update: (spec) => {
-        el.classList.toggle("good", Boolean(spec.good));
-        writeSpans(el, spec.spans);
-      },
-    };
-  },
-
-  alert: () => {
-    const el = make("div", "alert", { role: "alert" });
-    return { el, update: (spec) => write(el, spec.text) };
-  },
-
-  badges: () => {
-    const el = make("div", "badges");
-    return {
-      el,
-      update: (spec) => {
-        repeat(el, spec.badges, () => make("span"), (badge, item) => {
-          badge.className = `badge ${item.kind}`;
-          write(badge, item.text);
-        });
-        el.hidden = !spec.badges.length;
-      },
-    };
-  },
-
-  ring: () => {
-    const el = make("ol", "ring", { "aria-label": "Where we are in the loop" });
-    return {
-      el,
-      update: (spec) => {
-        repeat(el, spec.stages, () => make("li"), (item, stage) => {
-          write(item, stage);
-          put(item, "aria-current", stage === spec.active ? "step" : null);
-        });
-      },
-    };
-  },
-
-  progress: () => {
-    const el = make("div", "run-progress");
-    const bar = make("progress");
-    const words = make("span");
-    el.append(bar, words);
-    return {
-      el,
-      update: (spec) => {
-        put(bar, "aria-label", spec.label);
-        put(bar, "max", spec.total || 1);
-        put(bar, "value", spec.total ? spec.done : null);
-        write(words, spec.text);
-        el.hidden = !spec.text;
-      },
-    };
-  },
-
-  table: () => {
-    const el = make("div", "table");
-    const table = make("table");
-    const caption = make("caption");
-    const head = make("tr");
-    const body = make("tbody");
-    const thead = make("thead");
-    thead.append(head);
-    table.append(caption, thead, body);
-    el.append(table);
-    return {
-      el,
-      update: (spec) => {
-        write(caption, spec.caption);
-        fillTable(head, body, spec.columns, spec.rows);
-      },
-    };
-  },
-};
-
-function fillTable(head, body, columns, rows) {
-  repeat(head, columns, () => make("th", "", { scope: "col" }), (cell, column) => {
-    write(cell, column.title);
-    cell.classList.toggle("number", Boolean(column.numeric));
-  });
-  repeat(body, rows, () => make("tr"), (line, cells) => {
-    repeat(line, cells, () => make("td"), (cell, span, index) => {
-      cell.classList.toggle("number", Boolean(columns[index].numeric));
-      writeSpans(cell, [span]);
-    });
-  });
+  render({ word, tip } = this.props) {
+    return html`
+      <span class="term">
+        <button class="term-word" type="button" aria-describedby=${this.id}>${word}</button>
+        <span class="term-tip" role="tooltip" id=${this.id}>${tip}</span>
+      </span>`;
+  }
 }
+
+/** @extends {Component<Props<"fold">, { open: boolean }>} */
+class Fold extends Component {
+  id = newId();
+  state = { open: Boolean(this.props.spec.open) };
+
+  render({ name, spec, children } = this.props, { open } = this.state) {
+    return html`
+      <div class="fold" data-key=${name}>
+        <button class="quiet" type="button" aria-controls=${this.id} aria-expanded=${String(open)}
+          onClick=${() => this.setState({ open: !open })}>${spec.label}</button>
+        <div class="fold-inside" id=${this.id} hidden=${!open}>${children}</div>
+      </div>`;
+  }
+}
+
+/**
+ * A table of running text.
+ * @param {TableSpec} spec
+ */
+export function Table({ caption, columns, rows }) {
+  const look = columns.map((column) => (column.numeric ? "number" : null));
+  return html`
+    <table>
+      ${caption !== undefined && html`<caption>${caption}</caption>`}
+      <thead><tr>${columns.map(({ title }, at) => html`<th scope="col" class=${look[at]}>${title}</th>`)}</tr></thead>
+      <tbody>
+        ${rows.map((cells) => html`
+          <tr>${cells.map((cell, at) => html`<td class=${look[at]}>${running([cell])}</td>`)}</tr>`)}
+      </tbody>
+    </table>`;
+}
+
+/** @satisfies {Partial<Kinds>} */
+export const WORDS = {
+  panel: ({ name, children }) => html`<div class="body" data-key=${name}>${children}</div>`,
+
+  head: ({ name, spec, children }) => html`
+    <div class="head" data-key=${name}><h2>${spec.title}</h2>${children}</div>`,
+
+  row: ({ name, spec, children }) => html`
+    <div class=${classes("row", spec.end && "end")} data-key=${name}>${children}</div>`,
+
+  columns: ({ name, spec, children }) => html`
+    <div class=${classes("columns", spec.three && "three", spec.pair && "pair")} data-key=${name}>${children}</div>`,
+
+  group: ({ name, spec, children }) => html`
+    <div class="group" data-key=${name}>${spec.title && html`<h3>${spec.title}</h3>`}${children}</div>`,
+
+  fold: Fold,
+
+  heading: ({ name, spec }) => html`<h3 data-key=${name}>${running(spec.spans)}</h3>`,
+
+  note: ({ name, spec }) => html`
+    <p class="note" data-key=${name} hidden=${!spec.spans.some((span) => span.text)}>${running(spec.spans)}</p>`,
+
+  prose: ({ name, spec }) => html`<p class="prose" data-key=${name}>${running(spec.spans)}</p>`,
+
+  passage: ({ name, spec }) => html`
+    <div class="passage" data-key=${name} role="group" tabindex="0" dir="auto" aria-label=${spec.label}>${spec.text}</div>`,
+
+  reading: ({ name, spec }) => html`
+    <div class="reading" data-key=${name} role="status" aria-live=${spec.live ? "polite" : "off"}
+      hidden=${!spec.spans.length}>${running(spec.spans)}</div>`,
+
+  finding: ({ name, spec }) => html`
+    <div class=${classes("finding", spec.good && "good")} data-key=${name}>${running(spec.spans)}</div>`,
+
+  alert: ({ name, spec }) => html`<div class="alert" data-key=${name} role="alert">${spec.text || null}</div>`,
+
+  badges: ({ name, spec }) => html`
+    <div class="badges" data-key=${name} hidden=${!spec.badges.length}>
+      ${spec.badges.map((badge) => html`<span class=${`badge ${badge.kind}`}>${badge.text}</span>`)}
+    </div>`,
+
+  ring: ({ name, spec }) => html`
+    <ol class="ring" data-key=${name} aria-label="Where we are in the loop">
+      ${spec.stages.map((stage) => html`<li aria-current=${stage === spec.active ? "step" : null}>${stage}</li>`)}
+    </ol>`,
+
+  progress: ({ name, spec }) => html`
+    <div class="run-progress" data-key=${name} hidden=${!spec.text}>
+      <progress aria-label=${spec.label} max=${spec.total || 1} value=${spec.total ? spec.done : null} />
+      <span>${spec.text}</span>
+    </div>`,
+
+  table: ({ name, spec }) => html`<div class="table" data-key=${name}><${Table} ...${spec} /></div>`,
+};
