@@ -11,7 +11,7 @@ from rllab.core.jobs import Job
 from rllab.maths.algorithms import get_algorithm
 from rllab.plots.text import fixed, significant
 from rllab.trainer.frozen_batch import AlgorithmView, BatchComparison, same_batch
-from rllab.widgets.engine.charts import Chip, Column, chips, table, tint
+from rllab.widgets.engine.charts import Chip, Column, chips, table, tint, visible
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -29,7 +29,6 @@ from rllab.widgets.engine.components import (
     term,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.engine.text import visible
 from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
 

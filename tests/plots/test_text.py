@@ -12,10 +12,8 @@ from rllab.plots.text import esc, fixed, plain, significant, well_formed
 
 MODULES = (
     "rllab.plots.text",
-    "rllab.plots.text",
     "rllab.plots.drawing",
-    "rllab.widgets.engine.text",
-    "rllab.widgets.engine.wire",
+    "rllab.widgets.engine.page",
 )
 HARD = (
     "<img src=x onerror=alert(1)>",

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from rllab.widgets.engine.charts import Bar, Chip, Column, bars, chips, table, tint
+from rllab.widgets.engine.charts import Bar, Chip, Column, bars, chips, table, tint, visible
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -20,8 +20,7 @@ from rllab.widgets.engine.components import (
     spans,
     term,
 )
-from rllab.widgets.engine.text import LIMIT, clean, visible
-from rllab.widgets.engine.wire import flatten, strict, wire
+from rllab.widgets.engine.page import LIMIT, clean, flatten, strict, wire
 from tests.plots.test_text import HARD, fuzz
 
 
@@ -84,13 +83,13 @@ def test_values_that_the_page_cannot_send_are_refused() -> None:
     for component in (radios("r", "R", options, "a", heard.append), slider("s", "S", options, 0, heard.append)):
         assert component.on_set
         component.on_set("b")
-        with pytest.raises(ValueError, match="none of the choices"):
+        with pytest.raises(ValueError, match="not one of the choices"):
             component.on_set("c")
     strip = chips("c", "C", [Chip("x")], heard.append, next_name="next")
     assert strip.on_set
     strip.on_set(1)
     for wrong in (2, -1, "0", True, None):
-        with pytest.raises(ValueError, match="no place"):
+        with pytest.raises(ValueError, match="not a position"):
             strip.on_set(wrong)
     candidates = bars("b", "B", [Bar("x", 0.5, "0.5", 7)], heard.append)
     assert candidates.on_set

@@ -45,7 +45,7 @@ PANELS: dict[str, Callable[[World], Panel]] = {
 
 def boxes(panel: Panel) -> dict[str, str]:
     """Return the label of every box of a panel that something can be written into."""
-    inside = {key: panel.component(key) for key in sorted(panel._components)}
+    inside = {key: panel.component(key) for key in sorted(panel.screen())}
     return {key: one["label"] for key, one in inside.items() if one["kind"] == "text" and not one["disabled"]}
 
 
@@ -74,5 +74,5 @@ def test_what_is_no_box_of_the_panel_keeps_its_own_name(micro: World) -> None:
     panel = MicroscopePanel(micro)
     with pytest.raises(LabError, match="step is 'none'") as raised:
         panel.keep()
-    panel._answer("Keep", panel.keep)
+    panel.act("Keep", panel.keep)
     assert panel.alert == str(raised.value)

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from rllab.core.jobs import jobs
-from rllab.widgets.engine.cells import Cell, Registry
 from rllab.widgets.engine.components import button, text
-from rllab.widgets.engine.panel import Panel, View
+from rllab.widgets.engine.panel import Cell, Panel, Registry, View
 from tests.patience import SOON
 from tests.plots.test_text import HARD
 from tests.widgets.demo import WORDS, DemoPanel
@@ -110,13 +109,13 @@ def test_a_button_that_is_off_or_gone_does_nothing(panel: DemoPanel) -> None:
     "content", [None, 3, "x", {}, {"key": 3}, {"key": "count"}, {"key": ["count"], "event": "press"}]
 )
 def test_malformed_messages_are_ignored(panel: DemoPanel, content: object) -> None:
-    panel._receive(panel, content, [])
+    panel.receive(content)
     assert panel.count == 0
     assert panel.alert == ""
 
 
 def test_a_message_presses_and_is_acknowledged(panel: DemoPanel) -> None:
-    panel._receive(panel, {"key": "count", "event": "press", "seq": "v-7"}, [])
+    panel.receive({"key": "count", "event": "press", "seq": "v-7"})
     assert (panel.count, panel.ack) == (1, "v-7")
 
 

@@ -10,7 +10,7 @@ from rllab.plots.charts import Curve, training_curves
 from rllab.plots.text import fixed, plain
 from rllab.trainer.diagnostics import diagnose
 from rllab.trainer.update_trace import token_columns
-from rllab.widgets.engine.charts import Column, chart, table
+from rllab.widgets.engine.charts import Column, chart, table, visible
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -23,7 +23,6 @@ from rllab.widgets.engine.components import (
     note,
     select,
 )
-from rllab.widgets.engine.text import visible
 from rllab.widgets.shared.metric import explained
 
 TWIN = "healthy "  # in front of a metric: the same of the run without the fault

@@ -32,10 +32,10 @@ from rllab.widgets.engine.components import (
     number,
     progress,
     radios,
+    read_whole,
     row,
     select,
 )
-from rllab.widgets.engine.fields import read_whole
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
@@ -118,7 +118,7 @@ class ClinicPanel(Panel):
         return note("price", length_words(self.world, self.updates, self._pace))
 
     def _looks(self, case: Case) -> Component:
-        tokens, label = self.desk.look == TOKENS, "Beside the healthy twin"
+        tokens, label = self.desk.look == TOKENS, "Compare with the healthy twin"
         return row(
             "looks",
             radios("view", "Look at", views(case), self.desk.look, self._set_look),

@@ -10,13 +10,14 @@ from rllab.plots.drawing import Drawing
 from rllab.widgets.engine.components import Component, Set, Span, spans
 
 CHART_HEIGHT = 220  # pixels
+_VISIBLE = str.maketrans({" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5", "\r": "\u240d", "\u00a0": "\u237d"})
 
 
 @dataclass(frozen=True)
 class Chip:
     """One token of the strip: its text, the number under it, and its name read aloud.
 
-    `tint` runs from -2 (well below zero) to 2 and always goes with a written number.
+    `tint` runs from -2 (well below zero) to 2 and always comes with a written number.
     """
 
     text: str
@@ -33,9 +34,9 @@ class Chip:
 
 @dataclass(frozen=True)
 class Bar:
-    """One candidate: a bar of length `width` (0 to 1), a tick for the reference, numbers beside it.
+    """One candidate: a bar of length `width` (0 to 1), a tick for the reference, numbers next to it.
 
-    `value` is sent back when the bar is pressed; a bar without one (all others) cannot be pressed.
+    `value` is sent back when the bar is pressed; a bar without a value (all others) cannot be pressed.
     `inner` is a second, thinner bar: what the sampler uses where that differs from the policy.
     """
 
@@ -54,6 +55,15 @@ class Bar:
         shown = {key: _share(value) for key, value in lengths.items() if value is not None}
         words = {"label": self.label, "number": self.number, "value": self.value, "name": self.name}
         return words | shown | {"extra": spans(self.extra)}
+
+
+def visible(token: str) -> str:
+    r"""Return a token with its white space made visible, and a symbol for an empty one.
+
+    >>> visible(" the\n"), visible("")
+    ('␣the↵', '∅')
+    """
+    return token.translate(_VISIBLE) or "\u2205"
 
 
 def tint(value: float, scale: float) -> int:
@@ -83,8 +93,8 @@ def chips(
 ) -> Component:
     """Return the token strip: one list in which arrow keys move; the chosen index is sent.
 
-    A chip without a name of its own is named by what it shows, its number as the `quantity`.
-    With `next_name` an empty dashed chip at the end stands for the token that is not written yet;
+    A chip without a name is named by what it shows, its number as the `quantity`.
+    With `next_name` an empty dashed chip at the end represents the token that is not written yet;
     its index is the count of items. Events made on an older `stamp` are dropped.
     """
     props = {
@@ -108,7 +118,7 @@ def legend(key: str, *items: tuple[str, str]) -> Component:
 def bars(
     key: str, label: str, items: Sequence[Bar], on_set: Set, *, rest: Bar | None = None, stamp: str = ""
 ) -> Component:
-    """Return candidate bars: buttons in one tab stop, then a row for all others that is no button."""
+    """Return candidate bars: buttons in one tab stop, then a row for all others, which is not a button."""
     props = {
         "label": label,
         "items": [item.wire() for item in items],
@@ -122,7 +132,7 @@ def bars(
 def chart(key: str, drawing: Drawing, alt: str, *, height: int = 0, on_set: Set | None = None) -> Component:
     """Return a chart with a name read aloud; the page can show it as a table.
 
-    Without a `height` it gets the one that its layout asks for, or CHART_HEIGHT.
+    Without a `height` it gets the height that its layout asks for, or CHART_HEIGHT.
     A click sends `{"curve", "point"}`: the number of the trace and of the point in it.
     """
     pixels = height or drawing.layout.get("height", CHART_HEIGHT)
@@ -132,7 +142,7 @@ def chart(key: str, drawing: Drawing, alt: str, *, height: int = 0, on_set: Set 
 
 @dataclass(frozen=True)
 class Column:
-    """The heading of a table column; numbers stand at the right."""
+    """The heading of a table column; numbers are right-aligned."""
 
     title: str
     numeric: bool = False
@@ -152,12 +162,12 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequ
 
 
 def _share(value: float) -> float:
-    """Return a length between 0 and 1; what is no number has no length."""
+    """Return a length between 0 and 1; NaN has no length."""
     return round(min(1.0, max(0.0, value)), 3) if value == value else 0.0  # noqa: PLR0124 - true for NaN alone
 
 
 def _index(value: object, count: int) -> int:
-    """Return a place in the strip; the page can send no other."""
+    """Return a position in the strip; the page can send no other."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
-        raise ValueError(f"{value!r} is no place in a strip of {count}")
+        raise ValueError(f"{value!r} is not a position in a strip of {count}")
     return value

@@ -20,7 +20,7 @@ def count_words(session: LabelSession) -> str:
     """Return how many labels there are, and how many pairs wait."""
     store = session.store
     ties = f", {counted(len(store.ties), 'tie')}" if store.ties else ""
-    return f"{counted(len(store), 'label')}{ties} \u00b7 {counted(len(session.questions), 'pair')} in line"
+    return f"{counted(len(store), 'label')}{ties} \u00b7 {counted(len(session.questions), 'pair')} queued"
 
 
 def label_words(session: LabelSession, told: Words | None, *, carried: int) -> Words:
@@ -34,9 +34,9 @@ def label_words(session: LabelSession, told: Words | None, *, carried: int) -> W
         return (asked,)
     learn = "Refit when you have a few" if len(session.store.pairs) < 2 else "Press Refit"
     return (
-        f"{counted(len(session.store), 'label')} on the disk. {learn}: a ",
+        f"{counted(len(session.store), 'label')} saved. {learn}: a ",
         term("Bradley-Terry", "A model that gives every text a score; the difference of two is the log-odds."),
-        f" model learns to score higher what you prefer. Untaught, it guesses: a loss of ln 2 = {fixed(LN2, 3)} nats.",
+        f" model learns to score higher what you prefer. Before training it guesses: a loss of ln 2 = {fixed(LN2, 3)} nats.",
         *_denied(session),
     )
 

@@ -12,7 +12,6 @@ from rllab.core.jobs import Job
 from rllab.preferences.agreement import AgainstJudge
 from rllab.preferences.labels import LabelSession, LabelStore, Verdict
 from rllab.preferences.pairs import SimulatedJudge
-from rllab.widgets.engine.answers import prose
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -25,6 +24,7 @@ from rllab.widgets.engine.components import (
     note,
     passage,
     progress,
+    prose,
     row,
     select,
     text,
@@ -139,7 +139,7 @@ class LabelPanel(Panel):
         judges, gold = [Option(one, one) for one in self.session.judges], self.session.world.gold
         teacher = (
             select("teacher", "judge", judges, self.teacher, self._choose_teacher, show_label=True),
-            button("let", "Let it answer the pairs in line", self.let_judge, disabled=not self.session.questions),
+            button("let", "Let it label the queued pairs", self.let_judge, disabled=not self.session.questions),
             button("beside", "Compare it with you", self.compare, disabled=not self.session.own),
         )
         reveal = button("reveal", "Reveal gold", self.reveal, disabled=self.busy or not self.session.own)
@@ -196,7 +196,7 @@ class LabelPanel(Panel):
         return self.session.carried()
 
     def let_judge(self) -> None:
-        """Let the simulated judge answer the pairs in line."""
+        """Let the simulated judge label the queued pairs."""
         count = self.session.let_judge(self.teacher)
         self.told = (f"{self.teacher} has answered {count} pairs.",)
         self._go_on()

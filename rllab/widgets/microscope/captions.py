@@ -9,11 +9,11 @@ from rllab.widgets.microscope.layout import Text, candidates, written
 
 Words = tuple[Span | str, ...]
 ROOM = 8  # candidates that are drawn
-STRAIGHT, BENT = 0.9, 0.5  # share of the change that was foretold
+STRAIGHT, BENT = 0.9, 0.5  # share of the change that was predicted
 
 START = (
     "Take a step: a copy of the run writes its next batch and takes one optimiser step on it. You see what that did to "
-    "every token, beside what the gradient foretold. The run itself stays where it is until you keep the step."
+    "every token, beside what the gradient predicted. The run itself stays where it is until you keep the step."
 )
 
 
@@ -31,7 +31,7 @@ def reading(seen: Examination, text: Text, state: int, decided: str) -> Words:
         bold(most.token),
         f" most: from {fixed(most.before, 3)} to ",
         bold(fixed(most.after, 3)),
-        f", where the gradient foretold {fixed(most.foretold, 3)}; {passed}. ",
+        f", where the gradient predicted {fixed(most.predicted_prob, 3)}; {passed}. ",
         *_own(seen, text, state),
         _straight(seen.agreement()),
     )
@@ -50,10 +50,10 @@ def clip_words(seen: Examination) -> str:
 def value_words(seen: Examination, state: int) -> str:
     """Say how V moved in the chosen state."""
     before, after = float(seen.before.values[state]), float(seen.after.values[state])
-    foretold = float(seen.predicted.values[state])
+    predicted = float(seen.predicted.values[state])
     return (
         f"V of this state went from {fixed(before, 3, signed=True)} to {fixed(after, 3, signed=True)}: measured "
-        f"{written(after - before)}, foretold {written(foretold)}."
+        f"{written(after - before)}, predicted {written(predicted)}."
     )
 
 
@@ -67,12 +67,12 @@ def _own(seen: Examination, text: Text, state: int) -> Words:
 
 
 def _straight(agreement: float) -> str:
-    """Say how much of the change along the text the gradient foretold."""
+    """Say how much of the change along the text the gradient predicted."""
     share = f"{max(agreement, 0.0):.0%}"
     if agreement >= STRAIGHT:
-        return f"The gradient foretold {share} of what changed along this text."
+        return f"The gradient predicted {share} of what changed along this text."
     verdict = "the step is long for a straight line" if agreement >= BENT else "for a step this long it is no guide"
-    return f"The gradient foretold only {share} of what changed along this text: {verdict}."
+    return f"The gradient predicted only {share} of what changed along this text: {verdict}."
 
 
 def _decision(decided: str, scale: float) -> Words:

@@ -10,9 +10,8 @@ import torch
 from rllab.plots.changes import Candidate, before_and_after, change_bars
 from rllab.plots.text import fixed, probability, significant
 from rllab.trainer.microscope import Examination, Spill
-from rllab.widgets.engine.charts import Chip, Column, chart, chips, table, tint
+from rllab.widgets.engine.charts import Chip, Column, chart, chips, table, tint, visible
 from rllab.widgets.engine.components import Component, Option, Set, Span, columns, fold, group, heading, note, term
-from rllab.widgets.engine.text import visible
 
 SHOWN = 8  # candidates with bars of their own
 LISTED = 50  # candidates in the table
@@ -126,18 +125,18 @@ def candidates(seen: Examination, state: int, *, limit: int) -> list[Candidate]:
 def pictures(seen: Examination, state: int) -> Component:
     """Draw what the step did in one state: probabilities beside changes of log-probs."""
     shown = candidates(seen, state, limit=SHOWN)
-    foretold = term(
-        "line: foretold",
+    predicted = term(
+        "line: predicted",
         "By the gradient: each weight's move times how much log \u03c0 changes with that weight, added up.",
     )
     left = group(
         "left",
-        heading("left-title", "\u03c0 before (pale) and after \u00b7 ", foretold),
+        heading("left-title", "\u03c0 before (pale) and after \u00b7 ", predicted),
         chart("probabilities", before_and_after(shown), "Probability of each candidate before and after", height=230),
     )
     right = group(
         "right",
-        heading("right-title", "Change of log \u03c0: measured (bar), foretold (line)"),
+        heading("right-title", "Change of log \u03c0: measured (bar), predicted (line)"),
         chart("changes", change_bars(shown), "Change of each candidate's log-prob", height=230),
     )
     return columns("pictures", left, right)
@@ -145,7 +144,7 @@ def pictures(seen: Examination, state: int) -> Component:
 
 def every_candidate(seen: Examination, state: int) -> Component:
     """Return the table of all candidates (the fifty that moved most where there are more)."""
-    heads = [Column("token"), *(Column(name, numeric=True) for name in ("before", "after", "measured", "foretold"))]
+    heads = [Column("token"), *(Column(name, numeric=True) for name in ("before", "after", "measured", "predicted"))]
     rows: list[list[Span | str]] = [
         [
             one.token,
@@ -156,7 +155,7 @@ def every_candidate(seen: Examination, state: int) -> Component:
         ]
         for one in candidates(seen, state, limit=LISTED)
     ]
-    caption = "\u03c0 before and after; change of log \u03c0 in nats, as measured and as foretold"
+    caption = "\u03c0 before and after; change of log \u03c0 in nats, as measured and as predicted"
     return fold("every", "Every candidate of this state", table("candidates", caption, heads, rows))
 
 
@@ -173,7 +172,7 @@ def leak(seen: Examination, state: int) -> Component:
         "in the batch: how many of its responses passed through the state, or answered the prompt. The texts behind "
         "the arrows are not of the batch: the policy wrote them aside, before the step."
     )
-    return group("leak", table("spill", "Where else the step was felt", heads, rows), note("leak-note", said))
+    return group("leak", table("spill", "Side effects of the step", heads, rows), note("leak-note", said))
 
 
 def _rows_of_this_text(seen: Examination, state: int) -> list[list[Span | str]]:

@@ -1,4 +1,4 @@
-"""The update microscope: one real optimizer step on a copy of the run, measured, foretold, and kept or undone."""
+"""The update microscope: one real optimizer step on a copy of the run, measured, predicted, and kept or undone."""
 
 from __future__ import annotations
 

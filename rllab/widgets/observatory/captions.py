@@ -14,7 +14,7 @@ from rllab.widgets.engine.components import Span, bold
 Words = tuple[Span | str, ...]
 
 UNIT = {PPO: "update", BEST_OF_N: "n =", DPO: "update"}
-PRESSES = {PPO: "PPO has pressed", BEST_OF_N: "Choosing the best of n has pressed", DPO: "DPO has pressed"}
+OPTIMISED = {PPO: "PPO raised", BEST_OF_N: "Choosing the best of n raised", DPO: "DPO raised"}
 GALLERY = 5  # points of which one response each is shown
 
 
@@ -28,7 +28,7 @@ def laws(curve: Curve) -> list[Form]:
 
 def beginning(world: str, proxy: str) -> Words:
     """Say what will happen before anything has."""
-    words = f"In {world} the policy will be pressed to please “{proxy}”, a proxy. Gold, which is what we really want, "
+    words = f"In {world} the policy will be optimised against “{proxy}”, a proxy. Gold, which is what we really want, "
     return (words + "is recorded along the way and trains nothing; you see it when you ask for it.",)
 
 
@@ -36,9 +36,9 @@ def reading(curve: Curve, *, gold: bool, guess: float | None) -> Words:
     """Say what one method has done to the proxy and, once it may be seen, to gold."""
     first, last = curve.points[0], curve.points[-1]
     if first is last:
-        return (f"At the start the proxy is {fixed(first.proxy, signed=True)}; nothing has been pressed yet.",)
+        return (f"At the start the proxy is {fixed(first.proxy, signed=True)}; nothing optimised yet.",)
     words: Words = (
-        f"{PRESSES[curve.method]} the proxy from {fixed(first.proxy, signed=True)} to ",
+        f"{OPTIMISED[curve.method]} the proxy from {fixed(first.proxy, signed=True)} to ",
         bold(fixed(last.proxy, signed=True)),
         f" at √KL {fixed(last.d)}",
     )
@@ -101,7 +101,7 @@ def _peak(form: Form, reach: float) -> str:
 def hacked_words(found: tuple[Point, Sample] | None, method: str) -> str:
     """Introduce the first response that pleases the proxy alone."""
     if found is None:
-        return "No response so far that the proxy puts above all of the reference's while gold puts it well below."
+        return "No hacked response yet: none scores above every reference sample on the proxy and far below them on gold."
     point, sample = found
     where = (
         f"{UNIT[method]} {point.step}, proxy {fixed(sample.proxy, signed=True)}, gold {fixed(sample.gold, signed=True)}"
@@ -118,7 +118,7 @@ def text_of(sample: Sample) -> str:
 
 
 def gallery(curve: Curve, row: int, *, gold: bool) -> list[list[Span | str]]:
-    """Return table rows: the response to one prompt, the dice the same, at some points of the way."""
+    """Return table rows: the response to one prompt, with the same seed, at some points of the way."""
     rows: list[list[Span | str]] = []
     for place in decimated(len(curve.points), limit=GALLERY):
         point = curve.points[place]

@@ -24,10 +24,11 @@ from rllab.widgets.engine.components import (
     number,
     progress,
     radios,
+    read_number,
+    read_whole,
     row,
     slider,
 )
-from rllab.widgets.engine.fields import read_number, read_whole
 from rllab.widgets.engine.panel import Panel, View
 from rllab.widgets.observatory.captions import (
     Words,
@@ -165,7 +166,7 @@ class ObservatoryPanel(Panel):
         if curve is None:
             return ()
         gold = [Column("gold", numeric=True)] if self.gold_shown else []
-        head = [Column("when"), Column("same prompt, same dice"), Column("proxy", numeric=True), *gold]
+        head = [Column("when"), Column("same prompt, same seed"), Column("proxy", numeric=True), *gold]
         rows = gallery(curve, self.row, gold=self.gold_shown)
         shown = table("samples", "Responses to one prompt along the way", head, rows)
         return (*self._hacked(curve), shown, row("more", button("next", "Another prompt", self.next_prompt)))

@@ -9,10 +9,8 @@ from rllab.core.jobs import Job
 from rllab.plots.states import two_histograms
 from rllab.plots.text import MINUS, fixed
 from rllab.truth.what_if import WhatIf, what_if
-from rllab.widgets.engine.charts import chart
-from rllab.widgets.engine.components import Component, Option, row, select
-from rllab.widgets.engine.fields import read_whole
-from rllab.widgets.engine.text import visible
+from rllab.widgets.engine.charts import chart, visible
+from rllab.widgets.engine.components import Component, Option, read_whole, row, select
 from rllab.widgets.shared.known import small_tree
 from rllab.widgets.shared.pace import with_time_left
 from rllab.worlds.stepper import Stepper

@@ -16,15 +16,15 @@ def called(world: World) -> str:
     return f"{world.title}, trained" if learned else world.title
 
 
-def stale_notice(is_stale: bool, what: str, remedy: str) -> tuple[Component, ...]:
+def stale_notice(what: str, remedy: str, *, stale: bool) -> tuple[Component, ...]:
     """Return the notice that what is on the screen is older than the policy; nothing where it is not.
 
     Args:
-        is_stale: Whether the policy has learned since.
         what: What happened before that, such as "this line was begun".
         remedy: What to do, such as "Reset starts a new line with the current policy".
+        stale: Whether the policy has learned since.
     """
-    return (finding("stale", f"The policy has learned since {what}. {remedy}."),) if is_stale else ()
+    return (finding("stale", f"The policy has learned since {what}. {remedy}."),) if stale else ()
 
 
 class WorldPanel(Panel):

@@ -60,12 +60,12 @@ def beside_parts(panel: RunPanel) -> tuple[Component, ...]:
     controls = row(
         "history-controls",
         number("rewind", f"back to update (0 to {trainer.index})", "", panel.rewind, disabled=busy),
-        button("keep", "Keep a copy beside", panel.keep, disabled=busy or not trainer.history),
+        button("keep", "Keep a copy to compare", panel.keep, disabled=busy or not trainer.history),
     )
     words = "Back drops what came later, and Undo returns it. A copy stays as it is; its curves are the dotted lines."
     rows = [_kept(panel, letter) for letter in panel.kept_runs]
     parts = [controls, note("history-note", words), *(part for one in rows for part in one)]
-    return (fold("history", "History and runs beside", *parts),)
+    return (fold("history", "History and comparison", *parts),)
 
 
 def _kept(panel: RunPanel, letter: str) -> tuple[Component, ...]:

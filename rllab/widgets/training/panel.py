@@ -115,7 +115,7 @@ class TrainingPanel(RunPanel):
             button("stop", "Stop", self.stop, disabled=not busy),
             button("again", "Start over", self.start_over, disabled=busy or not begun),
             button("undo", f"Undo {back.what}" if back else "Undo", self.undo, disabled=busy or back is None),
-            select("seeds", "Start trains", SEEDS, str(self.seeds), self.choose_seeds, show_label=True, disabled=busy),
+            select("seeds", "Runs", SEEDS, str(self.seeds), self.choose_seeds, show_label=True, disabled=busy),
         )
 
     def _progress(self) -> Component:
@@ -158,7 +158,7 @@ class TrainingPanel(RunPanel):
         if not self.before:
             return ()
         gold = self.trainer.world.gold is not None
-        head = [Column("when"), Column("same prompt, same dice"), Column("score", numeric=True)]
+        head = [Column("when"), Column("same prompt, same seed"), Column("score", numeric=True)]
         rows = sample_rows(self.before, self.now, update=self.sampled_at, gold=gold)
         columns_ = [*head, Column("gold", numeric=True)] if gold else head
         return (table("samples", "Responses before training and now", columns_, rows),)

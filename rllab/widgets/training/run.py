@@ -11,7 +11,7 @@ from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import Job
 from rllab.trainer.comparison import KeptRuns, Study, study
 from rllab.trainer.trainer import Trainer
-from rllab.widgets.engine.fields import read_number, read_whole
+from rllab.widgets.engine.components import read_number, read_whole
 from rllab.widgets.engine.panel import Panel
 from rllab.widgets.shared.worlds import Worlds
 from rllab.widgets.training.captions import PHASES
@@ -19,7 +19,7 @@ from rllab.worlds import World
 
 SAMPLE_PROMPTS = 3
 SAMPLE_EVERY = 10  # updates between two looks at the samples while a run goes on
-ONE_RUN = 1  # seeds that Start trains when it trains the panel's own run
+ONE_RUN = 1  # what Runs is set to when Start trains the panel's own run
 
 
 @dataclass(frozen=True)
