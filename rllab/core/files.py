@@ -7,12 +7,15 @@ import hashlib
 import json
 import math
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from rllab.core.errors import LabError
 from rllab.core.records import UpdateRecord
@@ -122,6 +125,60 @@ def replaced_folder(target: Path) -> Iterator[Path]:
             target.rename(old)
         fresh.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+LOCK, HOLDER = ".rllab.lock", ".rllab.holder.json"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold an existing folder for this process: what others begin there meanwhile is refused before it writes.
+
+    The operating system drops the lock when its process ends, however it ends.
+
+    Raises:
+        LabError: If another process, or another thread of this one, holds the folder; names the holder.
+    """
+    lock = FileLock(folder / LOCK, thread_local=False, is_singleton=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise LabError("run folder", str(folder), f"{_holder(folder)} is writing there; wait for its end") from error
+    try:
+        write_atomically(folder / HOLDER, json.dumps({"process": os.getpid(), "machine": platform.node()}) + "\n")
+        yield
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """Return who holds a folder, as far as it can be read."""
+    try:
+        found = json.loads((folder / HOLDER).read_text("utf-8"))
+        return f"process {int(found['process'])} on {found['machine']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def remove_recorded(folder: Path) -> None:
+    """Remove the files that a folder's manifest records, and the folders that are empty then; all else stays."""
+    manifest = folder / "manifest.json"
+    try:
+        names = [str(name) for name in json.loads(manifest.read_text("utf-8"))["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing says that it is ours
+    if folder.is_symlink():
+        return
+    root = folder.resolve()
+    with contextlib.suppress(OSError):
+        for file in [*(folder / name for name in names), manifest]:
+            if file.parent.resolve().is_relative_to(root):
+                file.unlink(missing_ok=True)
+        inside = sorted((path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()), reverse=True)
+        for path in [*inside, folder]:
+            if not any(path.iterdir()):
+                path.rmdir()
 
 
 # ---- Update records as lines of strict JSON, where infinity and what is not a number are words ----

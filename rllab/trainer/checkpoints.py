@@ -8,10 +8,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,18 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.config import Config
 from rllab.core.errors import LabError
-from rllab.core.files import check_manifest, history_text, read_history, sha256, write_atomically, write_manifest
+from rllab.core.files import (
+    HOLDER,
+    LOCK,
+    check_manifest,
+    history_text,
+    locked,
+    read_history,
+    remove_recorded,
+    sha256,
+    write_atomically,
+    write_manifest,
+)
 from rllab.core.records import UpdateRecord
 from rllab.policy.networks import load_network
 from rllab.policy.policy import Policy
@@ -35,22 +47,38 @@ from rllab.worlds.world import World
 
 # ---- Numbered folders that appear whole or not at all, and the pointer that says which one counts ----
 
-POINTER, SHARED = "latest.json", "shared"
+POINTER, SHARED, SAVING, OWNER = "latest.json", "shared", ".saving-", "rllab.json"
+VERSION = re.compile(r"[0-9]{6,}")
+NOTHING = "nothing has been saved there; name a folder that Trainer.save wrote"
+UNREADABLE = "it cannot be read; load one of the numbered folders"
 
 
 @contextlib.contextmanager
 def new_version(run: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; at the end it takes the next number and the pointer turns to it."""
+    """Give an empty folder to fill; at the end it takes the next number and the pointer turns to it.
+
+    The pointer names every version before its first byte is written, so that later saves know which folders
+    are the run's own: nothing else is ever removed.
+    """
     with friendly_errors(run):
+        _check_own(run)
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
-        present = _pointed(run)
-        number = max((int(one.name) for one in _versions(run)), default=0) + 1
-        with _whole(run, run / f"{number:06d}") as fresh:
-            yield fresh
-        version = run / f"{number:06d}"
-        pointer = {"folder": version.name, "manifest": sha256(version / "manifest.json"), "previous": present}
-        write_atomically(run / POINTER, json.dumps(pointer, indent=1) + "\n")
-        _tidy(run, keep={version.name, present})
+        with locked(run):
+            before = _pointer(run) if (run / POINTER).is_file() else Pointer()
+            taken = [
+                int(name) for name in (*before.written, *(path.name for path in run.iterdir())) if _is_number(name)
+            ]
+            name = f"{max(taken, default=0) + 1:06d}"
+            there = tuple(old for old in before.written if (run / old).is_dir())
+            _write_pointer(run, replace(before, written=(*there, name)))
+            _remove_unfinished(run)
+            with _whole(run, run / name) as fresh:
+                yield fresh
+            manifest = sha256(run / name / "manifest.json")
+            _write_pointer(run, Pointer(name, manifest, before.folder, (*there, name)))
+            for old in there:
+                if old != before.folder:
+                    remove_recorded(run / old)
 
 
 @contextlib.contextmanager
@@ -82,8 +110,10 @@ def current_version(path: Path) -> Path:
         version, previous = path, None
     else:
         pointer = _pointer(path)
-        version, previous = path / str(pointer["folder"]), pointer.get("previous")
-        if not version.is_dir() or sha256(version / "manifest.json") != pointer["manifest"]:
+        if pointer.folder is None:
+            raise LabError("run folder", str(path), NOTHING)
+        version, previous = path / pointer.folder, pointer.previous
+        if not version.is_dir() or sha256(version / "manifest.json") != pointer.manifest:
             raise LabError("saved run", str(version), _other(path, previous))
     try:
         check_manifest(version, rebuild="Trainer.save")
@@ -92,37 +122,64 @@ def current_version(path: Path) -> Path:
     return version
 
 
-def _other(run: Path, previous: object) -> str:
+def _other(run: Path, previous: str | None) -> str:
     """Say what can be done about a save that is damaged."""
     broken = "a file of it is missing or changed since it was written"
-    return f"{broken}; the save before it is {run / previous}" if isinstance(previous, str) else broken
+    return f"{broken}; the save before it is {run / previous}" if previous is not None else broken
 
 
-def _pointer(run: Path) -> dict[str, object]:
+@dataclass(frozen=True)
+class Pointer:
+    """Which of a run's versions counts, and which ones the run has written."""
+
+    folder: str | None = None
+    manifest: str = ""
+    previous: str | None = None
+    written: tuple[str, ...] = ()
+
+
+def _pointer(run: Path) -> Pointer:
     """Read which folder counts."""
     file = run / POINTER
     if not file.is_file():
-        raise LabError("run folder", str(run), "nothing has been saved there; name a folder that Trainer.save wrote")
+        raise LabError("run folder", str(run), NOTHING)
     try:
-        pointer: dict[str, object] = json.loads(file.read_text("utf-8"))
-        return {"folder": pointer["folder"], "manifest": pointer["manifest"], "previous": pointer["previous"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabError("run pointer", str(file), "it cannot be read; load one of the numbered folders") from error
+        found = json.loads(file.read_text("utf-8"))
+        written = tuple(found.get("written", [name for name in (found["previous"], found["folder"]) if name]))
+        pointer = Pointer(found["folder"], found["manifest"], found["previous"], written)
+        names = [name for name in (pointer.folder, pointer.previous, *written) if name is not None]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabError("run pointer", str(file), UNREADABLE) from error
+    if not all(_is_number(name) for name in names) or not isinstance(pointer.manifest, str):
+        raise LabError("run pointer", str(file), UNREADABLE)
+    return pointer
 
 
-def _pointed(run: Path) -> str | None:
-    """Return the name of the folder that counts now, None before the first save."""
-    return str(_pointer(run)["folder"]) if (run / POINTER).is_file() else None
+def _is_number(name: object) -> bool:
+    """Return whether a name is one that a version may have."""
+    return isinstance(name, str) and VERSION.fullmatch(name) is not None
 
 
-def _versions(run: Path) -> list[Path]:
-    return [one for one in run.iterdir() if one.name.isdecimal()]
+def _write_pointer(run: Path, pointer: Pointer) -> None:
+    write_atomically(run / POINTER, json.dumps(asdict(pointer), indent=1) + "\n")
+
+
+def _check_own(run: Path) -> None:
+    """Raise LabError where a folder holds something else than saves of a run."""
+    if (run / POINTER).is_file() or not run.is_dir():
+        return
+    ours = (LOCK, HOLDER, f".{POINTER}.", f".{HOLDER}.")  # what a process that was killed can leave before its pointer
+    others = sorted(path.name for path in run.iterdir() if not path.name.startswith(ours))
+    if others:
+        named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise LabError("run folder", str(run), f"it holds something else ({named}); name a new or an empty folder")
 
 
 @contextlib.contextmanager
 def _whole(parent: Path, target: Path) -> Iterator[Path]:
     """Fill a temporary folder, bring it to the disk with its manifest, then give it its name."""
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".saving-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(dir=parent, prefix=SAVING, ignore_cleanup_errors=True) as temporary:
+        (Path(temporary) / OWNER).write_text("{}\n", "utf-8")
         fresh = Path(temporary) / "new"
         fresh.mkdir()
         yield fresh
@@ -139,11 +196,11 @@ def _to_disk(file: Path) -> None:
         os.fsync(opened.fileno())
 
 
-def _tidy(run: Path, *, keep: set[str | None]) -> None:
-    """Remove older saves and what an earlier process left when it was killed."""
-    for one in run.iterdir():
-        if one.name.startswith(".saving-") or (one.name.isdecimal() and one.name not in keep):
-            shutil.rmtree(one, ignore_errors=True)
+def _remove_unfinished(run: Path) -> None:
+    """Remove what an earlier process left in the middle of a save when it was killed; nobody else saves here now."""
+    for left in (*run.glob(f"{SAVING}*"), *run.glob(f"{SHARED}/{SAVING}*")):
+        if (left / OWNER).is_file() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -329,6 +386,14 @@ def read_checkpoint(path: Path, *, reward: Reward | None = None, gold: Reward | 
         moments=_moments(load_file(folder / "optimizer.safetensors")),
         stages=tuple(settings["stages"]),
     )
+
+
+def saved_update(path: Path) -> int | None:
+    """Return after which update a run was saved last, None where nothing can be read."""
+    try:
+        return int(_read_settings(current_version(path))["update"])
+    except (LabError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _settings(run: Path, kept: Checkpoint, *, critic: str) -> dict[str, Any]:

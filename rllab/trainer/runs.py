@@ -10,6 +10,7 @@ RUN/checkpoint/     the run itself (see rllab.trainer.checkpoints)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,11 +20,11 @@ from typing import Any
 
 from rllab.core.config import Config
 from rllab.core.errors import LabError, Stopped
-from rllab.core.files import home_dir, to_line, write_atomically
+from rllab.core.files import HOLDER, LOCK, home_dir, locked, to_line, write_atomically
 from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import RunRecord, UpdateRecord
 from rllab.reward.reward import Reward
-from rllab.trainer.checkpoints import friendly_errors
+from rllab.trainer.checkpoints import friendly_errors, saved_update
 from rllab.trainer.trainer import Trainer
 from rllab.trainer.update_trace import open_update, token_rows
 
@@ -32,19 +33,37 @@ BY_UPDATE = {"metrics.jsonl": "index", "seconds.jsonl": "index", "samples.jsonl"
 
 
 def new_folder(trainer: Trainer, name: str = "") -> Path:
-    """Choose a folder among the user's runs that does not exist yet: `name`, or world, algorithm and seed."""
+    """Make a folder of its own for a run among the user's runs: `name`, or world, algorithm and seed."""
     base = name or f"{trainer.world.name}-{trainer.algorithm.name}-seed{trainer.seed}"
     safe = re.sub(r"[^\w.+-]+", "_", base).strip("._") or "run"
     runs = home_dir() / "runs"
-    names = [safe, *(f"{safe}-{number}" for number in range(2, 10_000))]
-    return next(runs / one for one in names if not (runs / one).exists())
+    with friendly_errors(runs):
+        runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            folder = runs / (safe if number == 1 else f"{safe}-{number}")
+            with contextlib.suppress(FileExistsError):  # another process may take a name at the same moment
+                folder.mkdir(mode=0o700)
+                return folder
+    raise LabError("run folder", str(runs / safe), "there are thousands of that name; name another one with --out")
 
 
 def record(trainer: Trainer, folder: Path, n: int, *, job: Job = NO_JOB) -> None:
-    """Do n updates and keep each on disk; the run itself is saved every tenth update, at the end and at Stop."""
+    """Do n updates and keep each on disk; the run itself is saved every tenth update, at the end and at Stop.
+
+    An update that fails leaves a saved run behind. The folder is held meanwhile: another process that wants to
+    record there is refused.
+    """
     if n < 1:
         raise LabError("updates", n, "give a whole number of at least 1")
-    _open_folder(trainer, folder)
+    with friendly_errors(folder):
+        _check_free(trainer, folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(folder):
+            _open_folder(trainer, folder)
+            _record_updates(trainer, folder, n, job)
+
+
+def _record_updates(trainer: Trainer, folder: Path, n: int, job: Job) -> None:
     first = trainer.index
     try:
         for done in range(n):
@@ -54,18 +73,15 @@ def record(trainer: Trainer, folder: Path, n: int, *, job: Job = NO_JOB) -> None
                 trainer.save(folder / "checkpoint")
     except Stopped:
         pass
-    if trainer.index > first or not (folder / "checkpoint").exists():
-        trainer.save(folder / "checkpoint")
+    finally:
+        if trainer.index > first or not (folder / "checkpoint").exists():
+            trainer.save(folder / "checkpoint")
     job.report(trainer.index - first, n, describe(trainer))
 
 
 def resume(folder: Path, *, reward: Reward | None = None, gold: Reward | None = None) -> Trainer:
-    """Load a run where it was saved last; lines of updates after that are dropped, they will come again."""
-    trainer = Trainer.load(folder / "checkpoint", reward=reward, gold=gold)
-    for name, key in BY_UPDATE.items():
-        kept = [line for line, row in _rows(folder / name) if row[key] <= trainer.index]
-        write_atomically(folder / name, "".join(kept))
-    return trainer
+    """Load a run where it was saved last; `record` then drops the lines of later updates, which will come again."""
+    return Trainer.load(folder / "checkpoint", reward=reward, gold=gold)
 
 
 def read(folder: Path) -> RunRecord:
@@ -97,13 +113,37 @@ def describe(trainer: Trainer) -> str:
     return f"update {trainer.index}: score {score:.3f}{gold}, KL {kl:.3f} nats"
 
 
+def _check_free(trainer: Trainer, folder: Path) -> None:
+    """Raise LabError where a folder holds something else than a run of this world, algorithm and seed."""
+    if not (folder / "config.json").exists():
+        others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        others = [name for name in others if name not in {LOCK, HOLDER}]
+        if others:
+            named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+            raise LabError(
+                "run folder", str(folder), f"it holds something else ({named}); name a new or an empty folder"
+            )
+        return
+    held = read(folder)
+    mine = (trainer.world.name, trainer.algorithm.name, trainer.seed)
+    if (held.world, held.algorithm, held.seed) != mine:
+        remedy = f"it holds a run of {held.algorithm} on {held.world} with seed {held.seed}; choose another folder"
+        raise LabError("run folder", str(folder), remedy)
+
+
 def _open_folder(trainer: Trainer, folder: Path) -> None:
     """Write what the run was asked, or make sure that the folder holds the past of this very run."""
     if (folder / "config.json").exists():
-        done = len(read(folder).history)
-        if done != trainer.index:
-            remedy = f"it holds a run of {done} updates, this one has done {trainer.index}; choose another folder"
+        done, saved = len(read(folder).history), saved_update(folder / "checkpoint")
+        if trainer.index not in {done, saved}:
+            remedy = (
+                f"it holds a run of {done} updates, this one has done {trainer.index}; load it again, or choose another"
+            )
             raise LabError("run folder", str(folder), remedy)
+        if trainer.index < done:  # updates after the last save, which come again
+            for name, key in BY_UPDATE.items():
+                kept = [line for line, row in _rows(folder / name) if row[key] <= trainer.index]
+                write_atomically(folder / name, "".join(kept))
         return
     about = {
         "world": trainer.world.name,
@@ -112,9 +152,7 @@ def _open_folder(trainer: Trainer, folder: Path) -> None:
         "config": asdict(trainer.config),
         "stages": list(trainer.stages.replaced),
     }
-    with friendly_errors(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(folder / "config.json", json.dumps(about, indent=1) + "\n")
+    write_atomically(folder / "config.json", json.dumps(about, indent=1) + "\n")
 
 
 def _one_update(trainer: Trainer, folder: Path, job: Job) -> None:

@@ -8,14 +8,165 @@ import resource
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from rllab.core.errors import LabError
-from rllab.trainer.checkpoints import current_version, new_version
+from rllab.core.files import remove_recorded
+from rllab.trainer import runs
+from rllab.trainer.checkpoints import current_version, new_version, shared_folder
+from rllab.trainer.stages import STAGES, Stages
 from rllab.trainer.trainer import Trainer
 from tests.trainer.small_run import same, small_run
+
+
+def visible(folder: Path) -> list[str]:
+    """Return what a folder holds, without the lock."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Return all files below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def scatter(folder: Path, chance: random.Random) -> dict[Path, bytes]:
+    """Put files of a user into a folder, under names that look like the lab's own."""
+    places = ["", "2024", "007", "000001", "000002", "999999", "shared", ".saving-mine", "000003/policy", "notes"]
+    written = {}
+    for _ in range(chance.randint(1, 5)):
+        path = (
+            folder / chance.choice(places) / chance.choice(["thesis.txt", "data.json", "x.safetensors", "config.json"])
+        )
+        if path.exists():
+            continue  # a file of the lab
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written[path] = chance.randbytes(40)
+        path.write_bytes(written[path])
+    return written
+
+
+def save(folder: Path) -> None:
+    """Save as a trainer does, without the cost of its models."""
+    with new_version(folder) as fresh:
+        (fresh / "policy").mkdir()
+        (fresh / "policy" / "config.json").write_text("{}")
+        (fresh / "run.json").write_text("{}")
+        with shared_folder(folder, "reference-1") as model:
+            if model is not None:
+                (model / "config.json").write_text("{}")
+
+
+def test_saving_changes_nothing_that_is_not_its_own(tmp_path):
+    chance = random.Random(3)
+    for number in range(200):
+        folder = tmp_path / str(number)
+        if number % 2:  # a folder of the user's
+            scatter(folder, chance)
+            before = contents(folder)
+            with pytest.raises(LabError, match="it holds something else"):
+                save(folder)
+            assert contents(folder) == before
+            continue
+        for _ in range(chance.randint(1, 3)):
+            save(folder)
+        users = scatter(folder, chance)
+        for _ in range(chance.randint(1, 3)):
+            save(folder)
+            assert all(path.read_bytes() == content for path, content in users.items())
+
+
+def test_a_trainer_refuses_a_folder_that_holds_something_else(tmp_path):
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "2024" / "thesis.txt").write_text("my only copy")
+    with pytest.raises(LabError, match=r"it holds something else \(2024\); name a new or an empty folder"):
+        small_run().save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["2024"]
+
+
+@pytest.mark.parametrize("name", ["../../mine", "/mine", "000001/../../mine", 3, ""])
+def test_a_pointer_names_nothing_outside_its_folder(name, tmp_path):
+    run = tmp_path / "run"
+    trainer = small_run()
+    trainer.save(run)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text(json.dumps({"files": {}}))
+    for field in ("folder", "previous", "written"):
+        pointer = json.loads((run / "latest.json").read_text())
+        pointer[field] = [name] if field == "written" else name
+        (run / "latest.json").write_text(json.dumps(pointer))
+        for ask in (trainer.save, Trainer.load):
+            with pytest.raises(LabError, match="run pointer"):
+                ask(run)
+    assert (tmp_path / "mine" / "manifest.json").is_file()
+
+
+def test_a_manifest_removes_nothing_outside_its_folder(tmp_path):
+    users = tmp_path / "thesis.txt"
+    users.write_text("my only copy")
+    folder = tmp_path / "000001"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps({"files": {"../thesis.txt": "", str(users): ""}}))
+    remove_recorded(folder)
+    assert users.read_text() == "my only copy"
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks two processes")
+def test_of_two_processes_that_go_on_with_one_run_one_is_refused(tmp_path):
+    runs.record(small_run(batch_size=3), tmp_path / "run", 2)
+    for done in range(2, 22):
+        codes = [go_on_in_a_child(tmp_path / "run", updates=1) for _ in range(2)]
+        assert sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in codes) == [0, 3]
+        history = runs.read(tmp_path / "run").history
+        assert [record.index for record in history] == list(range(1, done + 2))
+        assert Trainer.load(tmp_path / "run" / "checkpoint").index == done + 1
+
+
+def go_on_in_a_child(folder: Path, *, updates: int) -> int:
+    """Resume a run in a child process; it ends with 0, or with 3 where it was refused."""
+    child = os.fork()
+    if child == 0:
+        try:
+            runs.record(runs.resume(folder), folder, updates)
+        except LabError as error:
+            os._exit(3 if "is writing there" in str(error) or "load it again" in str(error) else 4)
+        os._exit(0)
+    return child
+
+
+def test_a_run_is_recorded_in_no_folder_that_holds_something_else(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("mine\n")
+    with pytest.raises(LabError, match="it holds something else"):
+        runs.record(small_run(), tmp_path, 1)
+    assert contents(tmp_path) == {tmp_path / "metrics.jsonl": b"mine\n"}
+    runs.record(small_run(seed=1), tmp_path / "run", 1)
+    with pytest.raises(LabError, match="with seed 1"):
+        runs.record(small_run(seed=2), tmp_path / "run", 1)
+
+
+def test_an_update_that_fails_leaves_a_saved_run(tmp_path):
+    def score(*_):
+        if trainer.index == 2:
+            raise RuntimeError("the judge is away")
+        return STAGES.score(*_)
+
+    trainer = small_run(stages=Stages(score=score))
+    with pytest.raises(RuntimeError, match="the judge is away"):
+        runs.record(trainer, tmp_path / "run", 5)
+    again = Trainer.load(tmp_path / "run" / "checkpoint", stages=trainer.stages)
+    assert again.index == len(runs.read(tmp_path / "run").history) == 2
+
+
+def test_a_default_name_is_taken_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLLAB_HOME", str(tmp_path))
+    trainer = small_run()
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: runs.new_folder(trainer), range(16)))
+    assert len(set(folders)) == 16
+    assert all(folder.is_dir() for folder in folders)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
@@ -62,7 +213,7 @@ def test_a_file_that_cannot_grow_leaves_the_old_save(tmp_path):
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert same(Trainer.load(tmp_path), trainer)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["000001", "latest.json", "shared"]
+    assert visible(tmp_path) == ["000001", "latest.json", "shared"]
 
 
 def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
@@ -77,17 +228,22 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
     with pytest.raises(LabError, match="no room left on the disk; what was saved before is as it was"):
         trainer.save(tmp_path)
     assert Trainer.load(tmp_path).index == 0
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["000001", "latest.json", "shared"]
+    assert visible(tmp_path) == ["000001", "latest.json", "shared"]
 
 
 def test_the_save_before_is_kept_and_older_ones_go(tmp_path):
     trainer = small_run()
     for _ in range(4):
         trainer.save(tmp_path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["000003", "000004", "latest.json", "shared"]
-    (tmp_path / ".saving-left-by-a-crash").mkdir()
+    assert visible(tmp_path) == ["000003", "000004", "latest.json", "shared"]
+    left, users = tmp_path / ".saving-left-by-a-crash", tmp_path / ".saving-of-the-user"
+    left.mkdir()
+    (left / "rllab.json").write_text("{}")
+    users.mkdir()
     trainer.save(tmp_path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["000004", "000005", "latest.json", "shared"]
+    assert visible(tmp_path) == ["000004", "000005", "latest.json", "shared"]
+    assert users.is_dir()
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("file", ["policy/model.safetensors", "run.json", "history.jsonl", "manifest.json"])
@@ -127,9 +283,11 @@ def test_a_folder_that_is_left_half_filled_vanishes(tmp_path):
 
     with pytest.raises(RuntimeError):
         crash()
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == ["latest.json"]
     with pytest.raises(LabError, match="nothing has been saved"):
         current_version(tmp_path)
+    small_run().save(tmp_path)
+    assert Trainer.load(tmp_path).index == 0
 
 
 def test_a_run_folder_can_be_moved(tmp_path):
