@@ -100,11 +100,11 @@ def measure() -> Result:
 def in_world(browser: Browser, server: Server, name: str) -> Clicks:
     """Step through lines of a world until 100 steps are timed; a line that is over is begun anew, untimed."""
     notebook, panel = opened(browser, server, name, f"load_world({name!r})")
-    step, dice = button(panel, "Step"), button(panel, "New dice")
+    step, new_seed = button(panel, "Step"), button(panel, "New seed")
     spent: list[float] = []
     while len(spent) < STEPS + WARM_UP:
         if step.get_attribute("aria-disabled") == "true":
-            dice.click()
+            new_seed.click()
             panel.locator(".bars button").first.wait_for()
         spent.append(timed(notebook, panel, step))
     notebook.close()

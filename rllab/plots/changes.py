@@ -25,19 +25,19 @@ class Candidate:
     predicted: float
 
     @property
-    def foretold(self) -> float:
+    def predicted_prob(self) -> float:
         """Return the probability that the predicted change of the log-prob leads to, at most 1."""
         return self.before * math.exp(min(self.predicted, -math.log(self.before))) if self.before > 0 else 0.0
 
 
 def before_and_after(candidates: Sequence[Candidate]) -> Drawing:
-    """Draw each candidate's probability before (pale) and after (full), and where the gradient foretold it (line)."""
+    """Draw each candidate's probability before (pale) and after (full), and where the gradient predicted it (line)."""
     traces = [
         _bars("before", [one.before for one in candidates], faded("policy", 0.35)),
         _bars("after", [one.after for one in candidates], colour("policy")),
-        _ticks("foretold", [one.foretold for one in candidates]),
+        _ticks("predicted", [one.predicted_prob for one in candidates]),
     ]
-    most = max(max(one.before, one.after, one.foretold) for one in candidates)
+    most = max(max(one.before, one.after, one.predicted_prob) for one in candidates)
     layout = _layout(candidates) | {"yaxis": {"range": [0, 1.1 * most]}, "barmode": "group", "bargap": 0.3}
     return drawing(traces, x="next token", y="probability", layout=layout)
 
@@ -47,7 +47,7 @@ def change_bars(candidates: Sequence[Candidate]) -> Drawing:
     measured, predicted = [one.measured for one in candidates], [one.predicted for one in candidates]
     low, high = span([*measured, *predicted], around=0.0, least=1e-6)
     signs = [colour("up" if one > 0 else "down") for one in measured]
-    traces = [_bars("measured", measured, signs), _ticks("foretold", predicted)]
+    traces = [_bars("measured", measured, signs), _ticks("predicted", predicted)]
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": colour("edge")}}
     layout = _layout(candidates) | {"yaxis": {"range": [low, high]}, "shapes": [zero], "bargap": 0.4}
     return drawing(traces, x="next token", y="change of log \u03c0 (nats)", layout=layout)

@@ -111,7 +111,7 @@ class Examination:
         return _step(self._start, self.scale / 2, job)[0]
 
     def agreement(self) -> float:
-        """Return the share of the change that the gradient foretold: 1 − |measured − predicted|² / |measured|²."""
+        """Return the share of the change that the gradient predicted: 1 − |measured − predicted|² / |measured|²."""
         missed = (self.measured.logprobs - self.predicted.logprobs).square().sum()
         total = self.measured.logprobs.square().sum()
         return float(1 - missed / total) if bool(total > 0) else 1.0

@@ -123,9 +123,8 @@ def gae_arms(
 
 # ---- Single-sample gradients in the logits of one state, with their probabilities: small enough to be dra ----
 
-Baseline = Callable[
-    [Tree, Tensor, Tensor, float], Tensor
-]  # tree, first tokens (N,), returns (N,), shift -> weights (N,)
+# tree, first tokens (N,), returns (N,), shift -> weights (N,)
+Baseline = Callable[[Tree, Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,13 +162,13 @@ class Cloud:
         return self.gradients[torch.multinomial(self.probs, count, replacement=True, generator=generator)]
 
 
-def cloud(tree: Tree, judge: str = "nothing", *, shift: float = 0.0, scale: float = 1.0) -> Cloud:
-    """List the gradients of every response under one judge, with `shift` added to all returns, then scaled."""
-    if judge not in BASELINES:
-        raise LabError("judge", judge, f"there are {', '.join(BASELINES)}")
+def cloud(tree: Tree, baseline: str = "nothing", *, shift: float = 0.0, scale: float = 1.0) -> Cloud:
+    """List the gradients of every response under one baseline, with `shift` added to all returns, then scaled."""
+    if baseline not in BASELINES:
+        raise LabError.choice("baseline", baseline, BASELINES)
     pi = tree.pi(())
     first = tree.leaves.response_tokens[:, 0].cpu()
-    weights = scale * BASELINES[judge](tree, first, tree.leaf_returns, shift)
+    weights = scale * BASELINES[baseline](tree, first, tree.leaf_returns, shift)
     scores = torch.eye(len(pi), dtype=torch.float64)[first] - pi
     truth = scale * pi * tree.A(())
     return Cloud(truth, tree.leaf_logprobs.exp(), weights[:, None] * scores)
@@ -186,7 +185,7 @@ def _mean(tree: Tree, _first: Tensor, returns: Tensor, shift: float) -> Tensor:
 
 
 def _own(_tree: Tree, _first: Tensor, returns: Tensor, shift: float) -> Tensor:
-    """Subtract half of the very return that is judged: a baseline that looks at the token."""
+    """Subtract half of the return itself: a baseline that looks at the token."""
     return (returns + shift) / 2
 
 

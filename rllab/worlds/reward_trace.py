@@ -23,7 +23,7 @@ TIMINGS: tuple[Timing, ...] = get_args(Timing)
 
 
 @dataclass(frozen=True)
-class Reading:
+class RewardTrace:
     """What one reward says of one response of T tokens.
 
     Whatever the timing, the row of `paid` sums to `total`; that of `level` pays the whole score each time, so its
@@ -57,14 +57,14 @@ def response_from_ids(world: World, prompt: str, ids: Sequence[int]) -> Sequence
     return sequences_from_ids(world.policy, [prompt], [list(ids)], encoded=[encoded])
 
 
-def read(world: World, reward: Reward, response: Sequences) -> Reading:
+def read(world: World, reward: Reward, response: Sequences) -> RewardTrace:
     """Score every prefix of one response, and lay out what is paid for its tokens under every timing."""
     with torch.no_grad():
         prefix_scores = reward.prefix_scores(response)
         scores = {timing: reward.score(response, timing=timing) for timing in TIMINGS}
         levels = {one: per_token_scores(prefix_scores, response, timing=one, prefix_pay="level") for one in TIMINGS}
         parts = _parts(world, reward, response)
-    return Reading(
+    return RewardTrace(
         name=reward.name,
         kind=kind_of(reward),
         prefix_scores=_row(prefix_scores),

@@ -37,8 +37,8 @@ def panel(notebook: Notebook) -> Locator:
 def test_the_curves_are_those_of_the_hidden_run_and_its_twin(notebook: Notebook, panel: Locator) -> None:
     panel.get_by_role("radio", name="weights").check()
     panel.locator("[data-key=spread] .main-svg").first.wait_for(timeout=30_000)
-    panel.get_by_role("button", name="Beside the healthy twin").click()
-    expect(panel.get_by_role("button", name="Beside the healthy twin")).to_have_attribute("aria-pressed", "true")
+    panel.get_by_role("button", name="Compare with the healthy twin").click()
+    expect(panel.get_by_role("button", name="Compare with the healthy twin")).to_have_attribute("aria-pressed", "true")
     notebook.page.wait_for_timeout(500)
     kernel = "[one.metrics['policy/weights_std'] for one in clinic.case.{}]"
     assert panel.evaluate(DRAWN, ["spread", "healthy"]) == pytest.approx(notebook.value(kernel.format("healthy")))

@@ -43,7 +43,7 @@ def minus(text: str) -> str:
 def test_the_page_shows_what_the_kernel_measured(notebook: Notebook, panel: Locator) -> None:
     at = "microscope.seen.{}.logprobs[microscope.state]"
     order = f"{at.format('before')}.argsort(descending=True).tolist()"
-    for trace, record in (("measured", "measured"), ("foretold", "predicted")):
+    for trace, record in (("measured", "measured"), ("predicted", "predicted")):
         kernel = notebook.value(f"{at.format(record)}[{order}].tolist()")
         assert panel.evaluate(DRAWN, ["changes", trace]) == pytest.approx(kernel)
     kernel = notebook.value(f"{at.format('after')}[{order}].exp().tolist()")

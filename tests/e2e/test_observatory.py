@@ -57,7 +57,7 @@ def test_best_of_n_stands_beside_it(notebook: Notebook, panel: Locator) -> None:
     expect(panel.get_by_role("radio", name="best of n")).to_be_checked(timeout=60_000)
     assert points(panel, "compared") == notebook.value("len(observatory.observatory.curves['PPO'].points)")
     panel.get_by_role("radio", name="PPO").check()
-    expect(panel.locator(".reading")).to_contain_text("PPO has pressed")
+    expect(panel.locator(".reading")).to_contain_text("PPO raised")
 
 
 def test_gold_is_revealed_beside_the_guess(notebook: Notebook, panel: Locator) -> None:

@@ -31,7 +31,7 @@ def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
 @pytest.fixture
 def training(notebook: Notebook) -> Locator:
     panel = notebook.panel("Training")
-    opened = panel.get_by_role("button", name="History and runs beside")
+    opened = panel.get_by_role("button", name="History and comparison")
     if opened.get_attribute("aria-expanded") != "true":
         opened.click()
     return panel
@@ -57,7 +57,7 @@ def test_back_to_an_update_and_undo(notebook: Notebook, training: Locator) -> No
 
 
 def test_a_copy_beside_lies_dotted_under_the_run(notebook: Notebook, training: Locator) -> None:
-    training.get_by_role("button", name="Keep a copy beside").click()
+    training.get_by_role("button", name="Keep a copy to compare").click()
     expect(training.locator('[data-key="kept-a-words"]')).to_contain_text("the same settings and seed")
     box = training.get_by_role("textbox", name="KL coefficient")
     box.fill("0.6")
@@ -78,7 +78,7 @@ def test_the_checkup_stands_below_the_curves(notebook: Notebook, training: Locat
 
 def test_one_switch_runs_seeds_with_control_arms(notebook: Notebook, training: Locator) -> None:
     training.get_by_role("textbox", name="updates", exact=True).fill("3")
-    training.get_by_role("combobox", name="Start trains").select_option("3")
+    training.get_by_role("combobox", name="Runs").select_option("3")
     training.get_by_role("button", name="Start the seeds").click()
     expect(training.locator('[data-key="verdict-2"]')).to_be_visible(timeout=LONG)
     for place, words in enumerate(notebook.value("training.study.verdict()")):

@@ -117,7 +117,7 @@ def test_a_fan_ends_where_its_returns_are_counted(notebook: Notebook, value: Loc
     expect(value.locator(".badges")).to_contain_text("Monte-Carlo")
 
 
-def test_two_tokens_are_compared_with_the_same_dice(notebook: Notebook, value: Locator) -> None:
+def test_two_tokens_are_compared_with_the_same_seed(notebook: Notebook, value: Locator) -> None:
     chips(value).first.click()
     value.get_by_role("combobox", name="What if").select_option(label="sad")
     value.get_by_role("combobox", name="or", exact=True).select_option(label="happy")

@@ -1,4 +1,4 @@
-"""The microscope measures what a step did, foretells it to first order, and leaves the run where it was."""
+"""The microscope measures what a step did, predicts it to first order, and leaves the run where it was."""
 
 import pytest
 import torch

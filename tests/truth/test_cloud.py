@@ -1,4 +1,4 @@
-"""Single-sample gradients at a prompt: their mean is the truth for every honest judge, and for no other."""
+"""Single-sample gradients at a prompt: their mean is the truth for every honest baseline, and for no other."""
 
 import pytest
 import torch
@@ -16,10 +16,10 @@ def tree() -> Tree:
     return exact(tree_world(words=3, horizon=3, seed=2, kl_coef=0.2, timing="token"), "a")
 
 
-@pytest.mark.parametrize("judge", HONEST)
+@pytest.mark.parametrize("baseline", HONEST)
 @pytest.mark.parametrize("shift", [0.0, 3.0])
-def test_the_mean_is_the_exact_gradient(tree: Tree, judge: str, shift: float) -> None:
-    found = cloud(tree, judge, shift=shift)
+def test_the_mean_is_the_exact_gradient(tree: Tree, baseline: str, shift: float) -> None:
+    found = cloud(tree, baseline, shift=shift)
     assert found.bias < 1e-12
     assert found.probs.sum().item() == pytest.approx(1.0)
     z = torch.log(tree.pi(())).requires_grad_()
@@ -38,9 +38,9 @@ def test_a_level_of_the_reward_is_noise_for_who_subtracts_nothing(tree: Tree) ->
     assert cloud(tree, "V", shift=5.0).variance == pytest.approx(cloud(tree, "V").variance)
 
 
-@pytest.mark.parametrize("judge", BASELINES)
-def test_dividing_the_score_changes_no_ratio(tree: Tree, judge: str) -> None:
-    whole, divided = cloud(tree, judge), cloud(tree, judge, scale=1 / 500)
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_dividing_the_score_changes_no_ratio(tree: Tree, baseline: str) -> None:
+    whole, divided = cloud(tree, baseline), cloud(tree, baseline, scale=1 / 500)
     assert divided.noise_to_signal == pytest.approx(whole.noise_to_signal)
     assert divided.variance == pytest.approx(whole.variance / 500**2)
 

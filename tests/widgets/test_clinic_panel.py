@@ -8,7 +8,7 @@ from rllab import World
 from rllab.course.clinic import CHECKS, catalogue, fault
 from rllab.trainer.signals import definitions
 from rllab.widgets import ClinicPanel
-from rllab.widgets.clinic.captions import FEW_UPDATES, pace
+from rllab.widgets.clinic import FEW_UPDATES, pace
 from rllab.widgets.engine.panel import about
 from tests.widgets.panels import lines, numbers, sent, words
 
@@ -70,7 +70,7 @@ def test_the_tokens_of_a_response_are_those_of_the_last_update(micro: World) -> 
         column = [numbers(cells[titles.index(title)]["text"]) for cells in table["rows"]]
         assert [one[0] for one in column] == pytest.approx(row[name], abs=0.005)
     trained = [cells[-1]["text"] for cells in table["rows"]]
-    assert trained == ["yes" if one else "no" for one in row["learned"]]
+    assert trained == ["yes" if one else "no" for one in row["loss_mask"]]
     assert ("no" in trained) == row["ended"]
 
 

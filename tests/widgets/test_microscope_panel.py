@@ -43,7 +43,7 @@ def test_the_bars_are_what_examine_measured(panel: MicroscopePanel, micro: World
     order = again.before.logprobs[0].argsort(descending=True)
     drawn = lines(panel, "changes")
     assert drawn["measured"] == pytest.approx(again.measured.logprobs[0][order].tolist())
-    assert drawn["foretold"] == pytest.approx(again.predicted.logprobs[0][order].tolist())
+    assert drawn["predicted"] == pytest.approx(again.predicted.logprobs[0][order].tolist())
     before, after = (one.logprobs[0].exp()[order].tolist() for one in (again.before, again.after))
     pictured = lines(panel, "probabilities")
     assert pictured["before"] == pytest.approx(before)
@@ -151,8 +151,8 @@ def test_a_longer_step_bends_away_from_the_line(micro: World) -> None:
         assert seen is not None
         agreement.append(seen.agreement())
         assert f"{seen.scale:g} times" in words(panel)
-        foretold = [one for one in lines(panel, "probabilities")["foretold"] if one is not None]
-        assert all(0 <= one <= 1 + 1e-12 for one in foretold)
+        predicted = [one for one in lines(panel, "probabilities")["predicted"] if one is not None]
+        assert all(0 <= one <= 1 + 1e-12 for one in predicted)
     assert agreement[0] > 0.9 > agreement[1]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from rllab import Critic, LabError, Stepper, World, ZeroCritic
 from rllab.core.jobs import Job
-from rllab.truth import exact, monte_carlo, what_if
-from rllab.truth.what_if import continuations
+from rllab.truth import exact, monte_carlo
+from rllab.truth.what_if import continuations, what_if
 from rllab.widgets import ValuePanel
 from rllab.widgets.engine.panel import Panel
 from tests.truth.trees import tree_world

@@ -26,21 +26,21 @@ NAMES = {
 
 
 def gradient_cloud(tree: Tree, *, seed: int = 0) -> Callable[[str, float, float], Picture]:
-    """Return the picture of single-sample gradients at a prompt, by judge, level of the reward, and batch size.
+    """Return the picture of single-sample gradients at a prompt, by baseline, level of the reward, and batch size.
 
     What is drawn are gradients in the logits of the first token; a dot is the mean of a batch.
     """
     plane = _plane(cloud(tree, "V"))
 
-    def draw(judge: str, shift: float, batch: float) -> Picture:
-        found, size = cloud(tree, judge, shift=shift), int(batch)
-        widest = cloud(tree, "nothing", shift=shift)  # one scale for all judges
+    def draw(baseline: str, shift: float, batch: float) -> Picture:
+        found, size = cloud(tree, baseline, shift=shift), int(batch)
+        widest = cloud(tree, "nothing", shift=shift)  # one scale for all baselines
         dots, frame = (_means(one, size, seed=seed) @ plane for one in (found, widest))
         drawn = _figure(dots, found.truth @ plane, found.mean @ plane, frame)
         length, spread = float(found.truth.norm()), (found.variance / size) ** 0.5
         bias = "their mean is the truth" if found.bias < SAME else f"their mean is off by {fixed(found.bias)}"
         words = (
-            f"{NAMES[judge]}: the true gradient is {fixed(length)} long, one estimate from {size} "
+            f"{NAMES[baseline]}: the true gradient is {fixed(length)} long, one estimate from {size} "
             f"{'response' if size == 1 else 'responses'} scatters by {significant(spread)} around it, and {bias}."
         )
         return Picture(drawn, words, "single-sample gradients around the true gradient", found.variance)
@@ -94,28 +94,28 @@ def _dots(places: Tensor, name: str, marker: dict[str, Any]) -> dict[str, Any]:
 def one_step(tree: Tree, *, count: int = 6) -> Callable[[float], Picture]:
     """Return the picture of one step along the exact gradient in the logits of the first token, by its size eta.
 
-    Bars are the probabilities before and after; crosses are what the gradient foretold, a straight line from before.
+    Bars are the probabilities before and after; crosses are what the gradient predicted, a straight line from before.
     """
     pi, q = tree.pi(()), tree.Q(())
     slope = pi * tree.A(())
-    foretold = pi * (slope - pi @ slope)  # d pi / d eta at 0
+    predicted = pi * (slope - pi @ slope)  # d pi / d eta at 0
     shown = pi.argsort(descending=True)[:count]
     names = [esc(tree.policy.token_text(int(token))) for token in shown]
 
     def draw(eta: float) -> Picture:
-        after, line = torch.softmax(pi.log() + eta * slope, dim=0), (pi + eta * foretold)[shown]
+        after, line = torch.softmax(pi.log() + eta * slope, dim=0), (pi + eta * predicted)[shown]
         low, high = span([*line.tolist(), 0.0, 1.0])  # a straight line knows no bounds
         traces = [
             _bars("before", names, pi[shown], faded("policy", 0.4)),
             _bars("after", names, after[shown], colour("policy")),
-            _crosses("foretold", names, line),
+            _crosses("predicted", names, line),
         ]
         layout = {"height": HEIGHT - 60, "barmode": "group", "showlegend": True, "yaxis": {"range": [low, high]}}
         drawn = drawing(traces, x="first token", y="probability", layout=layout)
         gain = float(after @ q) - tree.J
         words = (
             f"With η = {eta:g} what the policy can expect goes from {fixed(tree.J, signed=True)} to "
-            f"{fixed(float(after @ q), signed=True)}: a gain of {fixed(gain, 3)}, where the straight line foretold "
+            f"{fixed(float(after @ q), signed=True)}: a gain of {fixed(gain, 3)}, where the straight line predicted "
             f"{fixed(eta * float(slope.square().sum()), 3)}."
         )
         return Picture(drawn, words, "probabilities before and after one step", gain)

@@ -67,7 +67,7 @@ def comparison(made: Group, *, shown: int) -> Component:
         ]
         for at in range(len(texts))
     ]
-    title = heading("right-title", "Without a critic: each response beside the others of its group")
+    title = heading("right-title", "Without a critic: each response compared with the others of its group")
     size = len(texts)
     said = (
         f"RLOO: minus the mean of the other {size - 1}; Dr. GRPO: minus the mean of all, "

@@ -10,7 +10,7 @@ from rllab.core.config import PrefixPay, Timing
 from rllab.plots.text import fixed
 from rllab.widgets.engine.components import Span, bold
 from rllab.widgets.shared.backup import written
-from rllab.worlds.reward_trace import Reading
+from rllab.worlds.reward_trace import RewardTrace
 
 Words = tuple[Span | str, ...]
 WHEN: dict[Timing, str] = {"token": "every token", "sentence": "each sentence", "end": "the end"}
@@ -21,7 +21,7 @@ DUE: dict[Timing, str] = WHEN | {"sentence": "the end of each sentence"}
 class Paid:
     """What one reward pays for each token under a timing, as written: the payments sum to `total`."""
 
-    reading: Reading
+    reading: RewardTrace
     timing: Timing
     how: PrefixPay
 

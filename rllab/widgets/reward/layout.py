@@ -9,7 +9,7 @@ from rllab.plots.text import fixed
 from rllab.widgets.engine.charts import Chip, Column, chart, chips, table, tint
 from rllab.widgets.engine.components import Component, Set, Span, columns, group, heading, note, term
 from rllab.widgets.reward.captions import WHEN, Paid
-from rllab.worlds.reward_trace import Reading
+from rllab.worlds.reward_trace import RewardTrace
 
 LEVEL = term("the level", "The whole score again at each payment: the sum then grows with their number.")
 CHANGE = term("the change", "The score now less the score at the last payment: the sum is the whole score.")
@@ -54,7 +54,7 @@ def pictures(paid: Paid, other: Paid | None, gold: Paid | None, tokens: Sequence
     )
 
 
-def parts_table(readings: Sequence[Reading], at: int) -> tuple[Component, ...]:
+def parts_table(readings: Sequence[RewardTrace], at: int) -> tuple[Component, ...]:
     """Return the named parts of the rewards that have some, up to the chosen token and in all."""
     rows: list[list[Span | str]] = []
     for one in readings:

@@ -12,7 +12,7 @@ from rllab.core.jobs import Job
 from rllab.plots.text import counted, fixed
 from rllab.policy.generation import generate
 from rllab.reward.reward import Reward
-from rllab.widgets.engine.charts import Column, table
+from rllab.widgets.engine.charts import Column, table, visible
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -24,12 +24,11 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import Panel, View
-from rllab.widgets.engine.text import visible
 from rllab.widgets.reward.captions import WHEN, Paid, Words, edit_words, opposite_words, token_words
 from rllab.widgets.reward.layout import parts_table, pictures, strip
 from rllab.widgets.shared.worlds import Worlds, called
 from rllab.worlds import World
-from rllab.worlds.reward_trace import Reading, contrasts, read, response_from_ids
+from rllab.worlds.reward_trace import RewardTrace, contrasts, read, response_from_ids
 
 START = "Press Write a response, or write one yourself: then see what the reward says of every beginning of it."
 PAYS: dict[PrefixPay, str] = {"increment": "the change", "level": "the level"}
@@ -62,7 +61,7 @@ class RewardPanel(Panel):
         self.versions: tuple[Version, ...] = ()  # of the response, the present one last
         self.selected = 0
         self.told: Words = ()  # what the last edit did
-        self._read: dict[tuple[str, tuple[int, ...]], Reading] = {}
+        self._read: dict[tuple[str, tuple[int, ...]], RewardTrace] = {}
         self._worlds, self._first = Worlds(world), world
         self._others = self._find_others(world)
         super().__init__()
@@ -127,7 +126,7 @@ class RewardPanel(Panel):
             "modes",
             radios("timing", "When it is paid", timings, self.timing, self._set_timing),
             radios("how", "What is paid", pays, self.how, self._set_how),
-            select("beside", "beside it", others, self.beside, self._set_beside, show_label=True),
+            select("beside", "compare with", others, self.beside, self._set_beside, show_label=True),
             *([button("reveal", "Reveal gold", self.reveal)] if hidden else []),
         )
 
@@ -228,7 +227,7 @@ class RewardPanel(Panel):
         elif ids != self.ids:
             self._edit("written by you", ids)
 
-    def _reading(self, reward: Reward, ids: tuple[int, ...]) -> Reading:
+    def _reading(self, reward: Reward, ids: tuple[int, ...]) -> RewardTrace:
         """Return what a reward says of some tokens, read once."""
         key = (reward.name, ids)
         if key not in self._read:

@@ -56,7 +56,7 @@ class Known:
         return [*moved[:-1], math.nan] if self.over and moved else moved
 
     @property
-    def untaught(self) -> bool:
+    def untrained(self) -> bool:
         """Tell whether the critic says 0 in every state, as a new one does."""
         said = [one for one in self.learned if math.isfinite(one)]
         return bool(said) and not any(said)
@@ -108,7 +108,7 @@ def value_words(stepper: Stepper, known: Known, at: int) -> Words:
     return (
         *said,
         *_judgement(known, at),
-        *(("It says 0 everywhere: it has not learned yet.",) if known.untaught else ()),
+        *(("It says 0 everywhere: it has not learned yet.",) if known.untrained else ()),
     )
 
 

@@ -126,7 +126,7 @@ class ValuePanel(Panel):
     # What the learner can do.
 
     def write_response(self) -> None:
-        """Let the policy write to the end, with new dice if there is a response already."""
+        """Let the policy write to the end, with a new seed if there is a response already."""
         if self.stepper.done:
             self.stepper.seed += 1
         self.stepper.reset(self.stepper.prompt)

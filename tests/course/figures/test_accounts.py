@@ -38,16 +38,16 @@ def test_when_a_critic_knows(known: tuple[float, ...], outcome: str) -> None:
     assert list(picture.figure.data[0].y) == list(known)
 
 
-@pytest.mark.parametrize("judge", BASELINES)
-def test_the_cloud_is_drawn_around_its_exact_mean(tree: Tree, judge: str) -> None:
-    picture = gradient_cloud(tree)(judge, 1.0, 4)
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_the_cloud_is_drawn_around_its_exact_mean(tree: Tree, baseline: str) -> None:
+    picture = gradient_cloud(tree)(baseline, 1.0, 4)
     dots, arrow, cross = picture.figure.data  # the cross last: it is seen where the arrow covers it
-    found = cloud(tree, judge, shift=1.0)
+    found = cloud(tree, baseline, shift=1.0)
     assert len(dots.x) == SHOWN
     assert picture.outcome == pytest.approx(found.variance)
     assert cross.x[0] == pytest.approx(float(found.mean @ found.truth / found.truth.norm()))
     assert (arrow.x[-1], arrow.y[-1]) == pytest.approx((float(found.truth.norm()), 0.0), abs=1e-9)
-    assert NAMES[judge] in picture.words
+    assert NAMES[baseline] in picture.words
 
 
 def test_a_larger_batch_scatters_less(tree: Tree) -> None:
@@ -59,12 +59,12 @@ def test_a_larger_batch_scatters_less(tree: Tree) -> None:
 def test_a_small_step_does_what_the_straight_line_foretells_and_a_large_one_does_not(tree: Tree) -> None:
     draw = one_step(tree)
     for eta, straight in ((0.01, True), (50.0, False)):
-        before, after, foretold = (list(trace.y) for trace in draw(eta).figure.data)
+        before, after, predicted = (list(trace.y) for trace in draw(eta).figure.data)
         moved = max(abs(one - two) for one, two in zip(after, before, strict=True))
-        missed = max(abs(one - two) for one, two in zip(after, foretold, strict=True))
+        missed = max(abs(one - two) for one, two in zip(after, predicted, strict=True))
         assert (missed < 0.1 * moved) == straight
         low, high = draw(eta).figure.layout.yaxis.range
-        assert all(low < one < high for one in foretold)  # also what is foretold below 0 or above 1
+        assert all(low < one < high for one in predicted)  # also what is predicted below 0 or above 1
     assert float(draw(5.0).outcome) > float(draw(1.0).outcome) > 0
 
 
