@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.advantage.panel import AdvantagePanel as AdvantagePanel
-    from rllab.widgets.clinic.panel import ClinicPanel as ClinicPanel
+    from rllab.widgets.clinic import ClinicPanel as ClinicPanel
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
     from rllab.widgets.exercises.blame import BlamePanel as BlamePanel
     from rllab.widgets.exercises.board import BoardPanel as BoardPanel
@@ -15,34 +15,34 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.exercises.predict import PredictPanel as PredictPanel
     from rllab.widgets.exercises.progress import ProgressPanel as ProgressPanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
-    from rllab.widgets.label.panel import LabelPanel as LabelPanel
+    from rllab.widgets.label import LabelPanel as LabelPanel
     from rllab.widgets.maze import MazePanel as MazePanel
-    from rllab.widgets.microscope.panel import MicroscopePanel as MicroscopePanel
-    from rllab.widgets.observatory.panel import ObservatoryPanel as ObservatoryPanel
+    from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
+    from rllab.widgets.observatory import ObservatoryPanel as ObservatoryPanel
     from rllab.widgets.reward.panel import RewardPanel as RewardPanel
     from rllab.widgets.same_batch import SameBatchPanel as SameBatchPanel
-    from rllab.widgets.stepper.panel import StepperPanel as StepperPanel
-    from rllab.widgets.training.panel import TrainingPanel as TrainingPanel
+    from rllab.widgets.stepper import StepperPanel as StepperPanel
+    from rllab.widgets.training import TrainingPanel as TrainingPanel
     from rllab.widgets.value.panel import ValuePanel as ValuePanel
 
 _HOME_OF = {
     "AdvantagePanel": "rllab.widgets.advantage.panel",
     "BlamePanel": "rllab.widgets.exercises.blame",
     "BoardPanel": "rllab.widgets.exercises.board",
-    "ClinicPanel": "rllab.widgets.clinic.panel",
+    "ClinicPanel": "rllab.widgets.clinic",
     "ExactTreePanel": "rllab.widgets.exact_tree",
     "ExercisePanel": "rllab.widgets.exercises.exercise",
     "ExplorerPanel": "rllab.widgets.explorer",
-    "LabelPanel": "rllab.widgets.label.panel",
+    "LabelPanel": "rllab.widgets.label",
     "MazePanel": "rllab.widgets.maze",
-    "MicroscopePanel": "rllab.widgets.microscope.panel",
-    "ObservatoryPanel": "rllab.widgets.observatory.panel",
+    "MicroscopePanel": "rllab.widgets.microscope",
+    "ObservatoryPanel": "rllab.widgets.observatory",
     "PredictPanel": "rllab.widgets.exercises.predict",
     "ProgressPanel": "rllab.widgets.exercises.progress",
     "RewardPanel": "rllab.widgets.reward.panel",
     "SameBatchPanel": "rllab.widgets.same_batch",
-    "StepperPanel": "rllab.widgets.stepper.panel",
-    "TrainingPanel": "rllab.widgets.training.panel",
+    "StepperPanel": "rllab.widgets.stepper",
+    "TrainingPanel": "rllab.widgets.training",
     "ValuePanel": "rllab.widgets.value.panel",
 }
 

@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 
 import pytest
-from rllab.widgets.stepper_captions import advantage_words
 
 from rllab import Critic, LabError, Stepper, World
 from rllab.truth import exact
@@ -13,6 +12,7 @@ from rllab.truth.estimates import candidates, lookahead
 from rllab.truth.what_if import what_if
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
+from rllab.widgets.stepper_captions import advantage_words
 from rllab.worlds.branches import MOST, BranchTree
 from tests.patience import SOON
 from tests.truth.trees import tree_world

@@ -8,6 +8,7 @@ import torch
 
 from rllab import LabError, Stepper, World, ZeroCritic
 from rllab.plots.text import probability
+from rllab.policy.generation import sequences_from_ids
 from rllab.widgets import StepperPanel
 from rllab.widgets.shared.line import candidates, read_line
 from tests.fakes import fake_policy
@@ -41,7 +42,7 @@ def test_lenses_are_known_and_the_last_is_looked_through(micro: World) -> None:
     with pytest.raises(LabError, match="at least one"):
         StepperPanel(micro, lenses=())
     alone = StepperPanel(micro)
-    assert "lens" not in alone._components
+    assert not alone.has("lens")
     assert StepperPanel(micro, lenses=("policy", "reward")).component("lens")["value"] == "reward"
 
 
@@ -67,7 +68,7 @@ def test_buttons_are_off_where_they_can_do_nothing(panel: StepperPanel) -> None:
     write(panel, "<eos>")
     assert panel.component("step")["disabled"]
     assert panel.component("finish")["disabled"]
-    assert "left-note" not in panel._components  # nothing can follow, so there are no bars
+    assert not panel.has("left-note")  # nothing can follow, so there are no bars
     panel.press("back")
     assert not panel.component("step")["disabled"]
 
@@ -110,7 +111,7 @@ def test_a_written_token_beyond_the_shown_candidates_keeps_its_bar(micro: World)
     words_ = [f"w{number}" for number in range(700)]
     policy = fake_policy(*words_, at=torch.randn(64, 701, generator=torch.Generator().manual_seed(0)) * 3)
     panel = StepperPanel(micro.replace(policy=policy, reference=policy, prompts=("w1 w2",), critic=ZeroCritic()))
-    unlikely = int(panel.stepper._seen[-1].logits.argmin())
+    unlikely = int(policy.logits(sequences_from_ids(policy, ["w1 w2"], [[0]]), temperature=1.0)[0, 0].argmin())
     panel.stepper.step(unlikely)
     panel.set("strip", 0)
     shown = panel.component("bars")
@@ -128,7 +129,7 @@ def test_filters_show_what_the_sampler_uses_instead(panel: StepperPanel) -> None
     panel.set("top-k", "2")
     inner = [item["inner"] for item in panel.component("bars")["items"]]
     assert [width > 0 for width in inner] == [True, True] + [False] * (len(inner) - 2)
-    assert "thin: what is drawn from" in words(panel, "left-note")
+    assert "thin: what is sampled from" in words(panel, "left-note")
     panel.set("top-k", "0")
     assert all("inner" not in item for item in panel.component("bars")["items"])
     assert "thin" not in words(panel, "left-note")
@@ -191,7 +192,7 @@ def test_probabilities_are_exact_and_a_reward_model_s_scores_learned(panel: Step
 def test_after_the_end_there_is_no_value(panel: StepperPanel) -> None:
     write(panel, "is", "sad", "<eos>")
     assert lines(panel, "curves")["V learned"][-1] is None
-    assert "nothing more is to come" in words(panel)
+    assert "nothing follows" in words(panel)
     assert panel.component("strip")["items"][-1]["n"] == "\u2013"
     sent(panel)
 
@@ -248,14 +249,14 @@ def test_a_line_that_is_older_than_the_policy_says_so(micro: World) -> None:
     policy = micro.policy.copy()
     panel = StepperPanel(micro.replace(policy=policy))
     panel.press("step")
-    assert "stale" not in panel._components
+    assert not panel.has("stale")
     policy.changed()
     panel.refresh()
     assert "learned since" in words(panel, "stale")
     panel.press("step")
     assert panel.alert.startswith("line is 'older than the policy': ")
     panel.press("reset")
-    assert (panel.alert, "stale" in panel._components) == ("", False)
+    assert (panel.alert, panel.has("stale")) == ("", False)
 
 
 @pytest.mark.parametrize("key", ["step", "five", "finish", "a bar"])
@@ -273,9 +274,9 @@ def test_a_line_with_nothing_on_it_begins_anew_with_the_policy_of_now(micro: Wor
     assert (panel.alert, panel.stepper.stale, bool(panel.stepper.steps)) == ("", False, True)
 
 
-def test_new_dice_and_other_prompts_begin_again(panel: StepperPanel, micro: World) -> None:
+def test_new_seeds_and_other_prompts_begin_again(panel: StepperPanel, micro: World) -> None:
     panel.press("five")
-    panel.press("dice")
+    panel.press("new-seed")
     assert (panel.stepper.seed, chips(panel)) == (1, [])
     panel.press("other")
     assert panel.component("prompt")["value"] == micro.prompts[1]
@@ -289,7 +290,7 @@ def test_finish_runs_in_the_background_to_the_end(panel: StepperPanel) -> None:
     assert panel.job is not None
     assert panel.job.settle(20)
     assert panel.stepper.done
-    assert panel.component("finish")["label"] == "Finish"
+    assert panel.component("stop")["disabled"]
     assert panel.component("strip")["next"] == "the end of the line"
     assert panel.selected == len(panel.stepper.steps)
 

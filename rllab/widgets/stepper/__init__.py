@@ -1,1 +1,0 @@
-"""The stepper: a response written token by token, with its lenses."""
