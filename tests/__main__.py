@@ -1,8 +1,9 @@
 """Run everything that has to hold: `python lab.py test` installs what this needs and starts it.
 
-Fetching the real model (90 MB, once) and a browser while linting and types run, the tests, then the browser tests in
-a pytest process of their own (a live browser leaves an event loop behind that would break other tests). Both share the
-cores, the browser tests file by file. Every check runs even if one before failed.
+Fetching the real model (90 MB, once) and a browser while style, types and the page's JavaScript are checked (the last
+where Node is installed, and always in CI), the tests, then the browser tests in a pytest process of their own (a live
+browser leaves an event loop behind that would break other tests). Both share the cores, the browser tests file by file.
+Every check runs even if one before failed.
 
 A test that fails is run once more with nothing beside it: a clock on shared cores can mislead. Both ends are told.
 """
@@ -26,6 +27,7 @@ CHECKS = {
     "smollm2": ["rllab", "fetch", "smollm2"],
     "ruff": ["ruff", "check", "."],
     "mypy": ["mypy"],
+    "page": ["tests.page"],
     "pytest": ["pytest", "-n", str(CORES), "--dist", "worksteal"],
     "browser": ["pytest", E2E, "-n", str(CORES), "--dist", "loadfile"],
 }
@@ -101,7 +103,7 @@ def run_browser_tests() -> Outcome:
 
 def main() -> int:
     """Run all checks and print how each ended; pytest's closing lines stand last."""
-    outcomes = [*run_while_fetching("ruff", "mypy"), run_tests("pytest"), run_browser_tests()]
+    outcomes = [*run_while_fetching("ruff", "mypy", "page"), run_tests("pytest"), run_browser_tests()]
     print("\n== all checks ==")
     for outcome in outcomes:
         verdict = "passed" if outcome.passed else "FAILED"

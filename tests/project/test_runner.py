@@ -7,6 +7,7 @@ import pytest
 
 from tests import __main__ as runner
 from tests import browser
+from tests.page import __main__ as page
 
 
 def script(path: Path, status: int) -> str:
@@ -57,7 +58,24 @@ def test_no_browser_is_one_line_and_a_failure_in_ci(ci: str, *, passed: bool, mo
     )
 
 
-CHECKS = {"smollm2": ["no_network"], "ruff": ["no_such_tool"], "mypy": ["this"], "pytest": ["platform"]}
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_no_node_is_one_line_and_a_failure_in_ci(
+    ci: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert page.main() == status
+    said = "the page's JavaScript was not checked: npm was not found; install Node 20 or newer\n"
+    assert capsys.readouterr().out == said
+
+
+CHECKS = {
+    "smollm2": ["no_network"],
+    "ruff": ["no_such_tool"],
+    "mypy": ["this"],
+    "page": ["calendar"],
+    "pytest": ["platform"],
+}
 
 
 def test_one_failure_fails_the_whole_and_the_rest_still_runs(
