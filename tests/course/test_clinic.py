@@ -39,11 +39,11 @@ def test_there_are_at_least_ten_and_each_has_a_page_and_a_thread() -> None:
     assert set(catalogue()) == set(SURGERY)
     assert len(FAULTS) >= 10
     for name in FAULTS:
-        one = fault(name)
-        assert one.threads
-        assert one.views
-        assert bool(one.finding) != bool(one.unnamed), name  # named by the checkup, or a reason why not
-        assert set(one.runs) <= set(RUNS)
+        hidden = fault(name)
+        assert hidden.threads
+        assert hidden.views
+        assert bool(hidden.finding) != bool(hidden.unnamed), name  # named by the checkup, or a reason why not
+        assert set(hidden.runs) <= set(RUNS)
     assert set(fault("healthy").runs) == set(RUNS)
 
 
@@ -66,7 +66,7 @@ def test_the_measurement_fails_for_a_fault_that_nobody_could_see() -> None:
     unnamed = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(), wanted="something")
     name, other = fault("detached critic").finding, fault("reward on padding").finding
     too_much = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(name, other), wanted=name)
-    assert not any(one.passed for one in (invisible, unnamed, too_much))
+    assert not any(look.passed for look in (invisible, unnamed, too_much))
     leads_to = proof_clinic.Looked("x", "ppo", seen=("curve:lr",), found=(name, "entropy has collapsed"), wanted=name)
     assert leads_to.passed
     healthy = proof_clinic.look(small_micro(), fault("healthy"), "ppo", updates=2)
@@ -91,7 +91,7 @@ def test_mean_of_means_shows_when_the_micro_batches_are_cut_elsewhere(name: str,
     ],
 )
 def test_each_check_shows_its_fault_and_nothing_in_a_healthy_run(name: str, run: str, check: str) -> None:
-    do = next(one.do for one in CHECKS if one.name == check)
+    do = next(known.do for known in CHECKS if known.name == check)
     before = case_of(name, run).trainer.index
     sick, well = do(case_of(name, run), NO_JOB), do(case_of("healthy", run), NO_JOB)
     assert not sick.agrees, sick.words
@@ -156,8 +156,8 @@ def telling(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_no_hint_gives_the_name_away(name: str) -> None:
-    one = fault(name)
-    assert telling(one.hint) & telling(f"{one.name} {one.title}") == set()
+    hidden = fault(name)
+    assert telling(hidden.hint) & telling(f"{hidden.name} {hidden.title}") == set()
 
 
 def test_drawing_a_case_is_chance_with_a_seed_and_the_run_tells_nothing() -> None:

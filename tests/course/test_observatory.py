@@ -51,7 +51,7 @@ def point(step: int, *, gold: float, proxy: float, samples: tuple[Sample, ...] =
 )
 def test_each_law_is_recovered_and_preferred(name: str, law: Callable[[float], float], peak: float) -> None:
     d = [0.1, *(0.5 * number for number in range(1, 12))]
-    better, other = fit_forms(d, [law(one) for one in d])
+    better, other = fit_forms(d, [law(x) for x in d])
     assert better.name == name
     assert better.peak == pytest.approx(peak)
     assert better.alpha == pytest.approx(2.0)
@@ -96,9 +96,9 @@ def test_the_chances_of_ranks_are_those_of_drawing(micro: World) -> None:
     assert best_of_chances(4, 2).tolist() == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6])
     assert float(best_of_chances(128, 64).sum()) == pytest.approx(1)
     curve = watch_best_of_n(micro, (1, 2, 8), prompts=["cat is"], seed=3)
-    proxies = [one.proxy for one in curve.points]
+    proxies = [point.proxy for point in curve.points]
     assert proxies == sorted(proxies)
-    assert [one.kl for one in curve.points] == pytest.approx([math.log(n) - (n - 1) / n for n in (1, 2, 8)])
+    assert [point.kl for point in curve.points] == pytest.approx([math.log(n) - (n - 1) / n for n in (1, 2, 8)])
 
 
 def test_a_policy_is_measured_against_the_exact_kl(micro: World) -> None:
@@ -116,11 +116,11 @@ def test_watching_goes_on_where_it_stopped_and_changes_nothing(micro: World) -> 
     watched = Watch(Trainer(micro, "ppo", seed=1), method=PPO, every=2, samples=8)
     watched.go_on(3)
     watched.go_on(1)
-    assert [one.step for one in watched.curve.points] == [0, 2, 3, 4]
+    assert [point.step for point in watched.curve.points] == [0, 2, 3, 4]
     alone = Trainer(micro, "ppo", seed=1)
     alone.run(4)
     pairs = zip(watched.run.world.policy.model.parameters(), alone.world.policy.model.parameters(), strict=True)
-    assert all(torch.equal(one, two) for one, two in pairs)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_a_stopped_watch_keeps_what_was_measured(micro: World) -> None:
@@ -131,7 +131,7 @@ def test_a_stopped_watch_keeps_what_was_measured(micro: World) -> None:
             stop.set()
 
     curve = watch(Trainer(micro, "ppo"), method=PPO, updates=50, every=1, samples=8, job=Job(stop, after_two))
-    assert [one.step for one in curve.points] == [0, 1, 2]
+    assert [point.step for point in curve.points] == [0, 1, 2]
 
 
 def test_three_methods_start_at_the_same_reference(micro: World) -> None:
@@ -141,7 +141,7 @@ def test_three_methods_start_at_the_same_reference(micro: World) -> None:
     seen.best_of_n()
     assert set(seen.curves) == {PPO, DPO, BEST_OF_N}
     assert seen.curves[PPO].points[0] == seen.curves[DPO].points[0]
-    assert all(one.kl >= 0 for curve in seen.curves.values() for one in curve.points)
+    assert all(point.kl >= 0 for curve in seen.curves.values() for point in curve.points)
 
 
 def test_gold_trains_nothing(micro: World) -> None:
@@ -151,8 +151,8 @@ def test_gold_trains_nothing(micro: World) -> None:
     for seen in runs:
         seen.ppo(2)
     first, second = (seen.trainer.world.policy.model.parameters() for seen in runs)
-    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
-    golds = [[one.gold for one in seen.curves[PPO].points] for seen in runs]
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    golds = [[point.gold for point in seen.curves[PPO].points] for seen in runs]
     assert golds[0] != golds[1]
 
 
@@ -165,7 +165,7 @@ def test_steering_is_checked_and_holds_from_the_next_update(micro: World) -> Non
     assert seen.kl_coef == 0.5
     seen.ppo(1)
     assert [record.metrics["kl_coef"] for record in seen.trainer.history] == [0.0, 0.5]
-    assert [(one.step, one.kl_coef) for one in seen.steered] == [(0, 0.0), (1, 0.5)]
+    assert [(change.step, change.kl_coef) for change in seen.steered] == [(0, 0.0), (1, 0.5)]
 
 
 def test_variety_falls_when_a_word_comes_again(micro: World) -> None:

@@ -85,7 +85,7 @@ COVERED = {
     "exploration/exploitation": Row(
         {"08": "live(entropy_bonus"},
         (
-            "tests/course/experiments/test_x12.py::test_the_best_answer_is_found_with_some_bonus_and_neither_with_none_nor_with_much",
+            "tests/course/experiments/test_entropy_bonus.py::test_the_best_answer_is_found_with_some_bonus_and_neither_with_none_nor_with_much",
         ),
     ),
     "on/off-policy": Row(
@@ -94,11 +94,11 @@ COVERED = {
     ),
     "actor-critic": Row(
         {"07": "live(ppo_clip"},
-        ("tests/course/experiments/test_x14.py::test_the_clip_bounds_the_step_and_the_form_of_the_course_does_not",),
+        ("tests/course/experiments/test_ppo_clip.py::test_the_clip_bounds_the_step_and_the_one_sided_form_does_not",),
     ),
     "Q-learning": Row(
         {"09": "live(cliff"},
-        ("tests/course/experiments/test_x16.py::test_q_learning_falls_while_it_learns_and_walks_the_shorter_way",),
+        ("tests/course/experiments/test_cliff.py::test_q_learning_falls_while_it_learns_and_walks_the_shorter_way",),
     ),
     "double Q-learning": Row(
         {"09": "optimisers_curse"},
@@ -137,7 +137,7 @@ def test_a_phrase_is_taught_where_the_table_says_and_has_its_tests(phrase: str) 
     for test in row.tests:
         file, name = test.split("::")
         defined = ast.parse((ROOT / file).read_text("utf-8")).body
-        assert name in {one.name for one in defined if isinstance(one, ast.FunctionDef)}, test
+        assert name in {node.name for node in defined if isinstance(node, ast.FunctionDef)}, test
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_iteratively_evaluates_and_improves_the_policy(world: World) -> None:
     before = exact(twin, PROMPT, horizon=HORIZON)
     gradient, at = before.gradient(), 0
     with torch.no_grad():
-        for parameter in (one for one in twin.policy.model.parameters() if one.requires_grad):
+        for parameter in (weight for weight in twin.policy.model.parameters() if weight.requires_grad):
             parameter.add_(1e-2 * gradient[at : at + parameter.numel()].view_as(parameter))
             at += parameter.numel()
     twin.policy.changed()
@@ -181,8 +181,8 @@ def test_prompt_tokens_are_in_no_loss(name: str, world: World) -> None:
     """Notebook 02: what a loss is made of are the log-probs of the response, by the model's own full pass."""
     trainer = Trainer(world, name, world.config(name, batch_size=8, micro_batch_size=8, samples_per_prompt=4), seed=6)
     records = [phase.record for phase in trainer.phases() if phase.name in ("rollout", "loss")]
-    rollout = next(one for one in records if isinstance(one, Rollout))
-    terms = next(one for one in records if isinstance(one, LossTerms))
+    rollout = next(record for record in records if isinstance(record, Rollout))
+    terms = next(record for record in records if isinstance(record, LossTerms))
     with torch.no_grad():  # of the policy before the update, which the reference still is
         logits = world.reference.model(rollout.tokens, attention_mask=rollout.attention_mask.long()).logits
     every = logits[:, :-1].log_softmax(2).gather(2, rollout.tokens[:, 1:, None])[..., 0]
@@ -311,5 +311,5 @@ def test_websites_books_and_tutorials_are_three_a_notebook_with_a_question_each(
 
 
 def test_every_exercise_is_asked_in_its_notebook() -> None:
-    for one in exercises():
-        assert f'Panel("{one.id}"' in cells_of(one.notebook, "code"), one.id
+    for exercise in exercises():
+        assert f'Panel("{exercise.id}"' in cells_of(exercise.notebook, "code"), exercise.id

@@ -112,7 +112,7 @@ def test_the_play_stops_at_the_missing_record(job: Job, micro: World) -> None:
     assert "asks for Rollout" in words(panel, "played-1")
     assert "the policy is as it was" in words(panel, "played-end")
     assert trainer.index == 0
-    panel.table.lay({"order": list(RIGHT)})
+    panel.table.arrange({"order": list(RIGHT)})
     panel.refresh()
     panel.press("play")
     assert panel.job.settle(20)

@@ -66,7 +66,7 @@ def test_a_function_that_is_not_written_yet_costs_no_try(exercise: Exercise, job
     panel = ExercisePanel(exercise, job=job)
     said = repr(panel.submit(unready))
     assert said.startswith("Not yet.")
-    assert "in place of the dots" in said or "hand over your function" in said
+    assert "replace the dots" in said or "pass your function" in said
     assert panel.attempt.count == 0
     assert words(panel) == "No answer yet."
 
@@ -85,7 +85,7 @@ def test_words_are_compared_by_the_learner(job: Job) -> None:
 def test_boards_are_shown_too(job: Job) -> None:
     panel = ExercisePanel("01.delay", job=job)
     assert panel.table is not None
-    panel.table.lay(panel.attempt.board.right_answer())
+    panel.table.arrange(panel.attempt.board.right_answer())
     panel.press("check")
     assert words(panel).startswith("Right.")
     panel.set("cards", {"card": "spam", "place": "tray", "at": 0})

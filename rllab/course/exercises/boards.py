@@ -1,4 +1,7 @@
-"""Boards: cards that belong into places. Matching, ordering and sorting are the same task in three layouts."""
+"""Boards: cards that belong into places, how they are moved and checked, and how the loop's cards are played.
+
+Matching, ordering and sorting are the same task in three layouts.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,15 @@ from typing import Any, Literal
 
 from rllab.core.errors import LabError
 from rllab.core.jobs import NO_JOB, Job
-from rllab.core.records import Rollout, Scores, State, Targets
-from rllab.course.exercises.grading import Verdict
+from rllab.core.records import Rollout, Scores, Targets
+from rllab.course.exercises.grading import RIGHT, Verdict
 from rllab.trainer.stages import Phase
 from rllab.trainer.trainer import Trainer
 from rllab.worlds.stepper import Stepper
 
-# ---- Boards: cards that belong into places. Matching, ordering and sorting are the same task in three lay ----
-
 Mode = Literal["match", "order", "sort"]
 Placement = Mapping[str, Sequence[str]]  # place -> cards in it, from the first to the last
-TRAY = "tray"  # where the cards lie at the beginning, and where decoys stay
+TRAY = "tray"  # where the cards are at the beginning, and where decoys stay
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Place:
-    """One place; `means` completes the sentence that corrects a card laid there by mistake."""
+    """One place; `means` completes the sentence that corrects a card put there by mistake."""
 
     id: str
     label: str
@@ -66,30 +67,45 @@ class Board:
         return 1 if self.mode == "match" else len(self.cards)
 
     def shuffled(self) -> list[str]:
-        """Return the cards as they lie in the tray at the beginning: mixed, and the same every time."""
+        """Return the cards of the tray at the beginning: mixed, and the same every time."""
         cards = [card.id for card in self.cards]
         random.Random(len(cards)).shuffle(cards)
         return cards
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on a placement; every wrong card is told why."""
-        laid = self._laid(answer)
+        """Return the verdict on a placement, with a remark for every wrong card.
+
+        Args:
+            answer: A Placement; cards in no place are in the tray.
+
+        Raises:
+            LabError: If no card is placed, a card appears twice, or a card or place is not on this board.
+        """
+        placed = self._place_of(answer)
+        if not placed:
+            raise LabError("board", "empty", "place at least one card")
         asked = [card for card in self.cards if card.home != TRAY]
-        if not laid:
-            raise LabError("board", "empty", "lay at least one card")
+        disorder = self._disorder(answer)
+        means = {place.id: place.means for place in self.places}
         remarks = [
-            self._remark(card, laid[card.id]) for card in self.cards if laid.get(card.id, card.home) != card.home
+            self.wrong.get(f"{card.id}@{where}") or f"“{card.text}” does not belong here: {means[where]}."
+            for card in self.cards
+            if (where := placed.get(card.id, card.home)) != card.home
         ]
-        share, disorder = self._share(asked, laid, answer), self._disorder(answer)
-        missing = [card for card in asked if card.id not in laid]
+        missing = sum(card.id not in placed for card in asked)
         if missing and not remarks and not disorder:
-            remarks = [f"So far so good; {len(missing)} of {len(asked)} cards are still to be laid."]
-        found = tuple(dict.fromkeys([*disorder, *remarks]))
+            remarks = [f"So far so good; {missing} of {len(asked)} cards are still to be placed."]
+        found = list(dict.fromkeys([*disorder, *remarks]))
         if not found:
-            return Verdict(right=True, reason="", share=1.0)
+            return RIGHT
+        decoys = len(placed.keys() - {card.id for card in asked})
         if self.mode == "order":
-            found = (*found, "{} of {} pairs of cards stand in the right order.".format(*self.pairs_kept(answer)))
-        return Verdict(right=False, reason=found[0], more=found[1:], share=share)
+            kept, pairs = self.pairs_kept(answer)
+            share = kept / (pairs + decoys)
+            found.append(f"{kept} of {pairs} pairs of cards are in the right order.")
+        else:
+            share = sum(placed.get(card.id) == card.home for card in asked) / (len(asked) + decoys)
+        return Verdict(right=False, reason=found[0], more=tuple(found[1:]), share=share)
 
     def right_answer(self) -> dict[str, list[str]]:
         """Return the right placement."""
@@ -97,92 +113,87 @@ class Board:
 
     def wrong_answers(self) -> list[tuple[dict[str, list[str]], str]]:
         """Return for each reason the right placement with that one fault in it."""
-        found = [(self._with_card(*key.split("@")), reason) for key, reason in self.wrong.items()]
-        return found + [(self._swapped(pair), pair.reason) for pair in self.pairs]
-
-    def _laid(self, answer: Placement) -> dict[str, str]:
-        """Return the place of each card that is not in the tray."""
-        known, places = {card.id for card in self.cards}, {place.id for place in self.places}
-        laid: dict[str, str] = {}
-        for place, cards in answer.items():
-            for card in cards:
-                if card not in known or card in laid or place not in places:
-                    raise LabError("card", f"{card} in {place}", "each card lies once, in a place of this board")
-                laid[card] = place
-        return laid
-
-    def _remark(self, card: Card, place: str) -> str:
-        """Say why a card does not belong where it lies."""
-        where = next(one for one in self.places if one.id == place)
-        return self.wrong.get(f"{card.id}@{place}") or f"“{card.text}” is not it: {where.means}."
-
-    def _share(self, asked: Sequence[Card], laid: Mapping[str, str], answer: Placement) -> float:
-        """Return the share of cards, or of pairs in an order, that lie right; a stranger counts as a wrong one."""
-        strangers = len(laid.keys() - {card.id for card in asked})
-        if self.mode == "order":
-            kept, pairs = self.pairs_kept(answer)
-            return kept / (pairs + strangers)
-        return sum(laid.get(card.id) == card.home for card in asked) / (len(asked) + strangers)
-
-    def _disorder(self, answer: Placement) -> list[str]:
-        """Return the reasons of the pairs that stand the wrong way round, then a word on any other disorder."""
-        if self.mode != "order":
-            return []
-        rank = {card: place for place, card in enumerate(answer[self.places[0].id])}
-        key = [card.id for card in self.cards if card.home != TRAY and card.id in rank]
-        said = [
-            one.reason
-            for one in self.pairs
-            if {one.first, one.second} <= rank.keys() and rank[one.first] > rank[one.second]
-        ]
-        turned = [(a, b) for i, a in enumerate(key) for b in key[i + 1 :] if rank[a] > rank[b]]
-        return said or [f"“{self._text(b)}” comes too early: “{self._text(a)}” comes before it." for a, b in turned[:1]]
+        found = []
+        for key, reason in self.wrong.items():
+            card, place = key.split("@")
+            moved = {name: [other for other in cards if other != card] for name, cards in self.right_answer().items()}
+            moved[place] = [card] if self.mode == "match" else [*moved[place], card]
+            found.append((moved, reason))
+        for pair in self.pairs:  # the second card just before the first
+            place = self.places[0].id
+            order = [card for card in self.right_answer()[place] if card != pair.second]
+            order.insert(order.index(pair.first), pair.second)
+            found.append(({place: order}, pair.reason))
+        return found
 
     def pairs_kept(self, answer: Placement) -> tuple[int, int]:
-        """Return how many pairs of an order stand the right way round, of how many."""
-        key = [card.id for card in self.cards if card.home != TRAY]
-        rank = {card: place for place, card in enumerate(answer.get(self.places[0].id, ()))}
-        pairs = [(a, b) for i, a in enumerate(key) for b in key[i + 1 :]]
+        """Return how many pairs of an order are the right way round, and how many pairs there are.
+
+        Args:
+            answer: The placement to count in; a card that is missing keeps no pair.
+        """
+        rank = {card: at for at, card in enumerate(answer.get(self.places[0].id, ()))}
+        pairs = self._ordered_pairs([card.id for card in self.cards if card.home != TRAY])
         return sum(a in rank and b in rank and rank[a] < rank[b] for a, b in pairs), len(pairs)
 
-    def _text(self, card: str) -> str:
-        return next(one.text for one in self.cards if one.id == card)
+    @staticmethod
+    def _ordered_pairs(cards: Sequence[str]) -> list[tuple[str, str]]:
+        """Return every two cards of an order, the earlier one first."""
+        return [(a, b) for i, a in enumerate(cards) for b in cards[i + 1 :]]
 
-    def _with_card(self, card: str, place: str) -> dict[str, list[str]]:
-        """Return the right placement with one card laid where it does not belong."""
-        right = {name: [one for one in cards if one != card] for name, cards in self.right_answer().items()}
-        right[place] = [card] if self.mode == "match" else [*right[place], card]
-        return right
+    def _place_of(self, answer: Placement) -> dict[str, str]:
+        """Return the place of each card that is not in the tray."""
+        known, places = {card.id for card in self.cards}, {place.id for place in self.places}
+        placed: dict[str, str] = {}
+        for place, cards in answer.items():
+            for card in cards:
+                if card not in known or card in placed or place not in places:
+                    raise LabError("card", f"{card} in {place}", "put each card once into a place of this board")
+                placed[card] = place
+        return placed
 
-    def _swapped(self, pair: Pair) -> dict[str, list[str]]:
-        """Return the right order with the second card of a pair put just before the first."""
-        place = self.places[0].id
-        order = [card for card in self.right_answer()[place] if card != pair.second]
-        order.insert(order.index(pair.first), pair.second)
-        return {place: order}
-
-
-# ---- The cards of a board as they lie now: what the learner moves, before anything is checked ----
+    def _disorder(self, answer: Placement) -> list[str]:
+        """Return the reasons of the pairs that are the wrong way round, else a sentence on the first other one."""
+        if self.mode != "order":
+            return []
+        rank = {card: at for at, card in enumerate(answer[self.places[0].id])}
+        reasons = [
+            pair.reason
+            for pair in self.pairs
+            if {pair.first, pair.second} <= rank.keys() and rank[pair.first] > rank[pair.second]
+        ]
+        texts = {card.id: card.text for card in self.cards if card.home != TRAY and card.id in rank}
+        turned = [(a, b) for a, b in self._ordered_pairs(list(texts)) if rank[a] > rank[b]]
+        return reasons or [f"“{texts[b]}” comes too early: “{texts[a]}” comes before it." for a, b in turned[:1]]
 
 
 class Table:
-    """Cards in the tray and in the places of a board; every move keeps each card in exactly one place."""
+    """The cards of a board as the learner has placed them; every move keeps each card in exactly one place."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.clear()
 
     def clear(self) -> None:
-        """Lay all cards back into the tray."""
-        self.rows: dict[str, list[str]] = {TRAY: self.board.shuffled()} | {one.id: [] for one in self.board.places}
+        """Put all cards back into the tray."""
+        self.rows: dict[str, list[str]] = {TRAY: self.board.shuffled()} | {place.id: [] for place in self.board.places}
 
     @property
     def placement(self) -> dict[str, list[str]]:
-        """Return what lies where, the tray left out: the answer to check."""
+        """Return the cards in each place, without the tray: the answer to check."""
         return {place: list(cards) for place, cards in self.rows.items() if place != TRAY}
 
     def move(self, card: str, place: str, at: int) -> None:
-        """Lay a card into a place, before the card that is `at` there; where there is room for one, they change."""
+        """Move a card into a place; where there is room for one only, the card there goes to the tray.
+
+        Args:
+            card: The card's id.
+            place: The place's id, or the tray.
+            at: The position in it, 0-based, before the card that has it now.
+
+        Raises:
+            LabError: If the board has no such card or place.
+        """
         if place not in self.rows or all(card not in cards for cards in self.rows.values()):
             raise LabError("card", f"{card} in {place}", "choose a card and a place of this board")
         for cards in self.rows.values():
@@ -193,30 +204,29 @@ class Table:
             self.rows[TRAY].append(row.pop())
         row.insert(max(0, min(at, len(row))), card)
 
-    def lay(self, placement: dict[str, list[str]]) -> None:
-        """Lay the cards as a placement says; the others go to the tray."""
+    def arrange(self, placement: Placement) -> None:
+        """Put the cards where a placement has them; the others go to the tray.
+
+        Args:
+            placement: Place to cards.
+        """
         self.clear()
         for place, cards in placement.items():
             for at, card in enumerate(cards):
                 self.move(card, place, at)
 
 
-# ---- Play an order of the loop's cards with a real trainer: each card takes what was made before it and m ----
-
-Made = State | Rollout | Scores | Targets | Mapping[str, float]
-
-
 @dataclass(frozen=True)
 class Part:
-    """What a card asks for and what it makes, as records of the lab."""
+    """What a card of the loop needs and what it produces, as records of the lab."""
 
-    asks: str
-    makes: str
+    needs: str
+    produces: str
 
 
 @dataclass(frozen=True)
 class Played:
-    """One card as it was played: what it made, in words, or why it could not be played."""
+    """One card as it was played: what it produced, in words, or why it could not be played."""
 
     card: str
     words: str
@@ -235,48 +245,62 @@ PARTS: Mapping[str, Part] = {
 }
 MEANINGS: Mapping[str, str] = {
     "State": "a state to act in",
-    "Rollout": "a text that was written, with its log-probabilities",
-    "Scores": "scores of what was written",
+    "Rollout": "a text that was sampled, with its log-probabilities",
+    "Scores": "scores of the sampled texts",
     "Targets": "advantages and returns",
-    "Pair": "two finished answers laid side by side for a person; a step of this loop makes no such pair",
-    "Demonstration": "an answer that somebody else wrote; this loop has none",
-    "FinishedRun": "a run that is over; the reference stays fixed while it lasts",
+    "Pair": "two finished answers for a person to compare; a step of this loop makes no such pair",
+    "Demonstration": "an answer that a person wrote; this loop has none",
+    "FinishedRun": "a run that is over; the reference stays fixed while the run lasts",
 }
 
 
 def play(cards: Sequence[str], trainer: Trainer, *, job: Job = NO_JOB) -> list[Played]:
-    """Play the cards in their order on one update of a trainer; an order that ends early leaves no trace."""
-    made = {""}
+    """Play the cards in their order on one update of a trainer.
+
+    Each card takes the record that an earlier card produced. The first card that needs a missing record ends the
+    play; an order that ends early leaves the trainer as it was.
+
+    Args:
+        cards: Names of PARTS.
+        trainer: The run on which a complete order does one update.
+        job: Stops the update.
+
+    Returns:
+        What each card produced, in words; the last may say why it could not be played.
+
+    Raises:
+        LabError: If there is no such card.
+    """
+    produced = {""}
     played: list[Played] = []
     phases = trainer.phases(job=job)
     try:
         for card in cards:
-            part = _part(card)
-            if part.asks not in made:
-                words = f"This card asks for {part.asks}: {MEANINGS[part.asks]}. No card before it has made one."
+            if card not in PARTS:
+                raise LabError.choice("card", card, PARTS)
+            part = PARTS[card]
+            if part.needs not in produced:
+                words = f"This card needs {part.needs}: {MEANINGS[part.needs]}. No earlier card has produced it."
                 return [*played, Played(card, words, stopped=True)]
-            played.append(Played(card, _make(card, trainer, phases)))
-            made.add(part.makes)
+            played.append(Played(card, _play_card(card, trainer, phases)))
+            produced.add(part.produces)
     finally:
         phases.close()
     return played
 
 
-def _part(card: str) -> Part:
-    if card not in PARTS:
-        raise LabError.choice("card", card, PARTS)
-    return PARTS[card]
-
-
-def _make(card: str, trainer: Trainer, phases: Generator[Phase, None, dict[str, float]]) -> str:
-    """Do what a card says, and tell what it has made."""
+def _play_card(card: str, trainer: Trainer, phases: Generator[Phase, None, dict[str, float]]) -> str:
+    """Do what a card says, and return in words what it has produced."""
+    policy = trainer.world.policy
     if card == "state":
-        state = Stepper(trainer.world).state
-        return (
-            f"State: “{trainer.world.prompts[0]}” and {len(state.prefix_ids)} tokens; {len(state.probs)} could follow."
-        )
+        state, prompt = Stepper(trainer.world).state, trainer.world.prompts[0]
+        return f"State: “{prompt}” and {len(state.prefix_ids)} tokens; {len(state.probs)} could follow."
     if card == "update":
-        return _finish(trainer, phases)
+        before = policy.version
+        for _ in phases:  # all optimizer steps of the update
+            pass
+        steps = trainer.world.policy.version - before
+        return f"UpdateRecord: {steps} optimizer steps; the next state meets the new policy."
     record = next(phases).record
     if isinstance(record, Rollout):
         return f"Rollout: {len(record)} responses, such as “{record.responses[0]}”."
@@ -285,13 +309,4 @@ def _make(card: str, trainer: Trainer, phases: Generator[Phase, None, dict[str, 
     if isinstance(record, Targets):
         spread = float(record.advantages[record.loss_mask].std())
         return f"Targets: an advantage for each of {int(record.loss_mask.sum())} tokens, spread {spread:.2f}."
-    raise LabError("card", card, "it came out of turn")
-
-
-def _finish(trainer: Trainer, phases: Generator[Phase, None, dict[str, float]]) -> str:
-    """Take all optimizer steps of the update."""
-    before = trainer.world.policy.version
-    for _ in phases:
-        pass
-    steps = trainer.world.policy.version - before
-    return f"UpdateRecord: {steps} optimiser steps; the policy is a new one, and the next state meets it."
+    raise LabError("card", card, "this step of the loop has been played already")

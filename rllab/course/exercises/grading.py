@@ -1,4 +1,7 @@
-"""What an exercise is: a question, hints in steps, a task that can be checked, and the verdict on an answer."""
+"""What an exercise is, and how an answer is graded: by a choice, numbers, a function or free text.
+
+Boards, the fifth kind of task, have a file of their own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,12 @@ import torch
 
 from rllab.core.errors import LabError
 
-# ---- What an exercise is: a question, hints in steps, a task that can be checked, and the verdict on an a ----
+Numbers = list[float]
+Given = Mapping[str, Any]
+
+DRAWS = 12  # random inputs that a learner's function is tried on
+MIN_WORDS = 12
+SINGLE_PRECISION = 1e-5  # how exact a float32 result can be: torch's default unless told otherwise
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,28 +30,31 @@ class Verdict:
 
     right: bool
     reason: str
-    more: tuple[str, ...] = ()  # further remarks, one a sentence
+    more: tuple[str, ...] = ()  # further remarks, a sentence each
     share: float = 0.0
 
     def __repr__(self) -> str:
-        """Say it in words: a verdict is often the last line of a cell."""
+        """Return the verdict in words: it is often the last line of a cell."""
         return f"{'Right.' if self.right else 'Not yet.'} {' '.join([self.reason, *self.more])}"
 
 
+RIGHT = Verdict(right=True, reason="", share=1.0)
+
+
 class Task(Protocol):
-    """What there is to do: one kind of answer, and how it is checked."""
+    """What to do: one kind of answer, and how it is checked."""
 
     @property
     def kind(self) -> str:
-        """Name the kind of answer: choice, number, code, board or words."""
+        """Return the kind of answer: choice, number, code, board or words."""
         ...
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on an answer; one that cannot be read raises a LabError."""
+        """Return the verdict on an answer; raise LabError if it cannot be read."""
         ...
 
     def right_answer(self) -> Any:
-        """Return an answer that is right, in the form in which `check` takes it."""
+        """Return a right answer, in the form in which `check` takes it."""
         ...
 
     def wrong_answers(self) -> Sequence[tuple[Any, str]]:
@@ -64,64 +75,23 @@ class Exercise:
     task: Task
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on an answer; a right one is told why it is right."""
+        """Return the verdict on an answer; for a right one the reason is the explanation.
+
+        Args:
+            answer: In the form that the task takes.
+
+        Raises:
+            LabError: If the answer cannot be read.
+        """
         verdict = self.task.check(answer)
         return Verdict(right=True, reason=self.explanation, share=1.0) if verdict.right else verdict
 
 
-# ---- What graders compare: rows of numbers, and functions that learners write ----
-
-Numbers = list[float]
-Given = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A function to write: the right one, by name what learners write instead, laws, and inputs drawn at random.
-
-    A law takes the learner's function and one set of inputs, and gives the two sides that have to be equal.
-    """
-
-    right: Callable[..., Any]
-    slips: Mapping[str, Callable[..., Any]]
-    laws: Mapping[str, Callable[..., tuple[Any, Any]]]
-    draw: Callable[[random.Random], Given]
-
-
-def numbers(value: Any) -> Numbers:
-    """Return a number, a list, an array or a tensor as a flat list of floats.
-
-    >>> numbers(2), numbers([[1, 2], [3, 4]])
-    ([2.0], [1.0, 2.0, 3.0, 4.0])
-    """
-    flat: Numbers = torch.as_tensor(value, dtype=torch.float64).flatten().tolist()
-    return flat
-
-
-def rounding(value: Any) -> float:
-    """Return how exact a learner's number can be: single precision is what torch makes unless told otherwise."""
-    return 1e-5 if str(getattr(value, "dtype", "")).endswith("float32") else 0.0
-
-
-def close(one: Sequence[float], two: Sequence[float], tolerance: float) -> bool:
-    """Tell whether two rows of numbers agree entry by entry; what is no number agrees with nothing."""
-    if len(one) != len(two):
-        return False
-    return all(math.isfinite(a) and abs(a - b) <= tolerance * (1 + 1e-9) for a, b in zip(one, two, strict=True))
-
-
-# ---- Tasks that are answered by a choice, by numbers, by a function or in words ----
-
-DRAWS = 12  # random inputs that a learner's function is tried on
-LEAST_WORDS = 12
-RIGHT = Verdict(right=True, reason="", share=1.0)
-
-
 @dataclass(frozen=True)
 class Choice:
-    """Choose one option, or with `many` all that are right; each option carries its own reason.
+    """Choose one option, or with `many` all that are right; each option has its own reason.
 
-    `reason` is what is said when the option is wrongly chosen, or, for a right one, wrongly left out.
+    The reason is shown when the option is wrongly chosen, or, for a right one, wrongly left out.
     """
 
     options: Mapping[str, str]  # id -> text
@@ -131,7 +101,7 @@ class Choice:
     kind = "choice"
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on a list of option ids."""
+        """Return the verdict on a list of option ids; raise LabError for unknown ones, none, or too many."""
         chosen = frozenset(answer)
         if unknown := chosen - self.options.keys():
             raise LabError.choice("answer", ", ".join(sorted(unknown)), self.options)
@@ -149,7 +119,7 @@ class Choice:
         return [option for option in self.options if option in self.right]
 
     def wrong_answers(self) -> list[tuple[list[str], str]]:
-        """Return one wrong answer for each option: it alone too much, or it alone left out."""
+        """Return one wrong answer for each option: that option alone too much, or alone left out."""
         found = []
         for option, reason in self.reasons.items():
             wrong = self.right ^ {option} if self.many else {option} - self.right
@@ -170,11 +140,11 @@ class Number:
     kind = "number"
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on numbers, written as text or given as a list."""
+        """Return the verdict on numbers, as text or as a list; raise LabError if they cannot be read."""
         written, right = read_numbers(answer), self.right_answer()
         if len(written) != len(right):
             raise LabError("answer", answer, f"write {len(right)} numbers: {', '.join(self.entries)}")
-        off = [not close([one], [two], self.tolerance) for one, two in zip(written, right, strict=True)]
+        off = [not close([number], [truth], self.tolerance) for number, truth in zip(written, right, strict=True)]
         if not any(off):
             return RIGHT
         share = 1 - sum(off) / len(off)
@@ -185,12 +155,25 @@ class Number:
         return Verdict(right=False, reason=f"Not yet; look again at {places}.", share=share)
 
     def right_answer(self) -> Numbers:
-        """Return the numbers that are right."""
+        """Return the right numbers."""
         return numbers(self.truth(**self.given))
 
     def wrong_answers(self) -> list[tuple[Numbers, str]]:
         """Return what comes out of each slip."""
         return list(self.slips)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A function to write: the right one, the usual wrong ones (slips) by name, laws, and random inputs.
+
+    A law takes the learner's function and one set of inputs, and returns the two sides that have to be equal.
+    """
+
+    right: Callable[..., Any]
+    slips: Mapping[str, Callable[..., Any]]
+    laws: Mapping[str, Callable[..., tuple[Any, Any]]]
+    draw: Callable[[random.Random], Given]
 
 
 @dataclass(frozen=True)
@@ -204,23 +187,14 @@ class Code:
     kind = "code"
 
     def check(self, answer: Any) -> Verdict:
-        """Return the verdict on a function."""
+        """Return the verdict on a function; raise LabError if it is none, or not written yet."""
         if not callable(answer):
-            raise LabError("answer", type(answer).__name__, f"hand over your function {self.signature} itself")
-        cases = self._cases()
+            raise LabError("answer", type(answer).__name__, f"pass your function {self.signature} itself")
         try:
-            returned = [_written(answer(**case)) for case in cases]
-            tolerance = max(self.tolerance, *map(rounding, returned))
-            rows = [numbers(one) for one in returned]
-            fits = [self._fits(case, one, tolerance) for case, one in zip(cases, rows, strict=True)]
-            if all(fits):
-                return RIGHT
-            return Verdict(
-                right=False, reason=self._reason(answer, cases, rows, tolerance), share=sum(fits) / len(fits)
-            )
+            return self._grade(answer)
         except LabError:
             raise
-        except Exception as error:  # noqa: BLE001 - the learner's own code: whatever it raises is said to the learner
+        except Exception as error:  # noqa: BLE001 - the learner's own code: whatever it raises is shown to the learner
             return Verdict(right=False, reason=f"Your function stopped with {type(error).__name__}: {error}.")
 
     def right_answer(self) -> Callable[..., Any]:
@@ -231,28 +205,41 @@ class Code:
         """Return the functions with a usual slip."""
         return [(slip, self.reasons[name]) for name, slip in self.program.slips.items()]
 
-    def _cases(self) -> list[Given]:
-        chance = random.Random(0)
-        return [self.program.draw(chance) for _ in range(DRAWS)]
+    def _grade(self, answer: Callable[..., Any]) -> Verdict:
+        """Return the verdict on a function; whatever it raises is raised."""
+        generator, returned = random.Random(0), []
+        cases = [self.program.draw(generator) for _ in range(DRAWS)]
+        for case in cases:
+            returned.append(answer(**case))
+            if returned[-1] is ...:
+                raise LabError("your function", "...", "replace the dots with your own line")
+        single = any(str(getattr(value, "dtype", "")).endswith("float32") for value in returned)
+        tolerance = max(self.tolerance, SINGLE_PRECISION) if single else self.tolerance
+        rows = [numbers(value) for value in returned]
+        right = [numbers(self.program.right(**case)) for case in cases]
+        fits = [close(row, truth, tolerance) for row, truth in zip(rows, right, strict=True)]
+        if all(fits):
+            return RIGHT
+        reason = self._slip_or_law(answer, cases, rows, tolerance)
+        if not reason:
+            off = fits.index(False)
+            inputs = ", ".join(f"{name}={value}" for name, value in cases[off].items())
+            shown = ", ".join(f"{value:.4g}" for value in rows[off])
+            reason = f"For {inputs} your function returns {shown}, which is not what the definition gives."
+        return Verdict(right=False, reason=reason, share=sum(fits) / len(fits))
 
-    def _fits(self, case: Given, row: Numbers, tolerance: float) -> bool:
-        return close(row, numbers(self.program.right(**case)), tolerance)
-
-    def _reason(
+    def _slip_or_law(
         self, answer: Callable[..., Any], cases: Sequence[Given], rows: Sequence[Numbers], tolerance: float
     ) -> str:
-        """Name the slip that explains everything, else the law that is broken, else a case that is off."""
+        """Return the reason of the slip that explains every case, else of the law that is broken, else nothing."""
         for name, slip in self.program.slips.items():
             if all(close(row, numbers(slip(**case)), tolerance) for case, row in zip(cases, rows, strict=True)):
                 return self.reasons[name]
         for name, law in self.program.laws.items():
             sides = (law(answer, **case) for case in cases)
-            if not all(close(numbers(one), numbers(two), max(tolerance, 1e-6)) for one, two in sides):
+            if not all(close(numbers(left), numbers(right), max(tolerance, 1e-6)) for left, right in sides):
                 return self.reasons[name]
-        case, row = next((c, r) for c, r in zip(cases, rows, strict=True) if not self._fits(c, r, tolerance))
-        inputs = ", ".join(f"{name}={value}" for name, value in case.items())
-        shown = ", ".join(f"{value:.4g}" for value in row)
-        return f"For {inputs} your function returns {shown}, which is not what the definition gives."
+        return ""
 
 
 @dataclass(frozen=True)
@@ -262,32 +249,44 @@ class Words:
     kind = "words"
 
     def check(self, answer: Any) -> Verdict:
-        """Accept any answer that is more than a remark."""
-        if len(str(answer).split()) < LEAST_WORDS:
-            raise LabError("answer", str(answer), f"write at least {LEAST_WORDS} words, then compare")
+        """Accept any answer of at least `MIN_WORDS` words; raise LabError for a shorter one."""
+        if len(str(answer).split()) < MIN_WORDS:
+            raise LabError("answer", str(answer), f"write at least {MIN_WORDS} words, then compare")
         return RIGHT
 
     def right_answer(self) -> str:
         """Return some text that is long enough."""
-        return " ".join(["words"] * LEAST_WORDS)
+        return " ".join(["words"] * MIN_WORDS)
 
     def wrong_answers(self) -> list[tuple[str, str]]:
         """Return nothing: no answer in words is called wrong."""
         return []
 
 
-def _written(returned: Any) -> Any:
-    """Return what a learner's function gave, unless nothing is written in it yet."""
-    if returned is ...:
-        raise LabError("your function", "...", "write your own line in place of the dots")
-    return returned
+def numbers(value: Any) -> Numbers:
+    """Return a number, a list, an array or a tensor as a flat list of floats.
+
+    >>> numbers(2), numbers([[1, 2], [3, 4]])
+    ([2.0], [1.0, 2.0, 3.0, 4.0])
+
+    Args:
+        value: Anything that torch turns into a tensor.
+    """
+    flat: Numbers = torch.as_tensor(value, dtype=torch.float64).flatten().tolist()
+    return flat
 
 
 def read_numbers(answer: Any) -> Numbers:
-    """Return the numbers of an answer: a list, or text with spaces or commas between them.
+    """Return the numbers of an answer.
 
     >>> read_numbers("0.5, −1  2e-3"), read_numbers([1, 2])
     ([0.5, -1.0, 0.002], [1.0, 2.0])
+
+    Args:
+        answer: A list, or text with spaces, commas or semicolons between the numbers.
+
+    Raises:
+        LabError: If the text holds anything but numbers.
     """
     if not isinstance(answer, str):
         return numbers(answer)
@@ -296,3 +295,16 @@ def read_numbers(answer: Any) -> Numbers:
         return [float(word) for word in words]
     except ValueError:
         raise LabError("answer", answer, "write numbers such as 0.5, with spaces or commas between them") from None
+
+
+def close(row: Sequence[float], truth: Sequence[float], tolerance: float) -> bool:
+    """Return whether two rows of numbers agree entry by entry; a NaN or an infinity agrees with nothing.
+
+    Args:
+        row: The learner's numbers.
+        truth: The numbers to compare with.
+        tolerance: The largest absolute difference.
+    """
+    if len(row) != len(truth):
+        return False
+    return all(math.isfinite(a) and abs(a - b) <= tolerance * (1 + 1e-9) for a, b in zip(row, truth, strict=True))

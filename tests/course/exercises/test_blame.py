@@ -7,6 +7,7 @@ import pytest
 from rllab import World, load_world
 from rllab.core.errors import LabError
 from rllab.course.exercises.blame import TIMINGS, BlameGame, rerolls_needed
+from rllab.policy.generation import sequences_from_ids
 from rllab.reward.reward import TextReward
 
 
@@ -23,7 +24,7 @@ def test_one_word_is_exchanged_for_the_worst(world: World) -> None:
     for token in world.policy.encode_response("sad very not cat"):
         ids = [*game.ids[:2], token, *game.ids[3:]]
         if token != world.policy.eos_id:
-            assert float(game._scores([ids])[0]) >= game.score
+            assert float(game.judge.score(sequences_from_ids(world.policy, ["cat is"], [ids])).total) >= game.score
 
 
 def test_the_pay_adds_up_to_the_score_under_every_timing(world: World) -> None:
@@ -38,8 +39,8 @@ def test_a_reroll_changes_one_token_and_is_counted(world: World) -> None:
     game = BlameGame(world, "cat is", "very very happy happy", place=3)
     bought = [game.reroll(3) for _ in range(20)]
     assert len(game.rerolls) == 20
-    assert all(one.token != game.tokens[3] for one in bought)
-    assert max(one.score for one in bought) > game.score
+    assert all(reroll.token != game.tokens[3] for reroll in bought)
+    assert max(reroll.score for reroll in bought) > game.score
 
 
 def test_accusing_tells_right_from_wrong(world: World) -> None:

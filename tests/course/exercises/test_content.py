@@ -71,7 +71,7 @@ def test_boards_name_only_what_is_on_them() -> None:
             for key in board.wrong:
                 card, place = key.split("@")
                 assert cards[card] != place, f"{exercise.id}: {key} is right"
-                assert place in {one.id for one in board.places}
+                assert place in {spot.id for spot in board.places}
             assert {pair.first for pair in board.pairs} | {pair.second for pair in board.pairs} <= cards.keys()
             if board.mode == "match":
                 assert all(sum(home == place.id for home in cards.values()) == 1 for place in board.places)

@@ -24,8 +24,8 @@ def G(rewards: list[float], gamma: float) -> float:
 
 
 def gradient(logits: list[float], action: int, reward: float) -> list[float]:
-    exponentials = [math.exp(one) for one in logits]
-    pi = [one / sum(exponentials) for one in exponentials]
+    exponentials = [math.exp(logit) for logit in logits]
+    pi = [weight / sum(exponentials) for weight in exponentials]
     return [reward * ((at == action) - p) for at, p in enumerate(pi)]
 
 
@@ -59,12 +59,12 @@ def test_a_broken_law_is_named() -> None:
     assert "one law" in exercise_named("01.return").check(squared).reason
 
     def uneven(logits: list[float], action: int, reward: float) -> list[float]:
-        return [one + 0.1 for one in gradient(logits, action, reward)]
+        return [slope + 0.1 for slope in gradient(logits, action, reward)]
 
     assert "add up to 0" in exercise_named("05.gradient").check(uneven).reason
 
     def doubled(logits: list[float], action: int, reward: float) -> list[float]:
-        return [2 * one for one in gradient(logits, action, reward)]
+        return [2 * slope for slope in gradient(logits, action, reward)]
 
     assert "Small steps" in exercise_named("05.gradient").check(doubled).reason
 
@@ -91,7 +91,7 @@ def test_a_function_that_stops_is_told_so(answer: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("answer", [3, "G", None])
 def test_what_is_no_function_is_refused_in_a_sentence(answer: object) -> None:
-    with pytest.raises(LabError, match=r"hand over your function G\(rewards, gamma\)"):
+    with pytest.raises(LabError, match=r"pass your function G\(rewards, gamma\)"):
         exercise_named("01.return").check(answer)
 
 
@@ -125,10 +125,10 @@ def test_only_numbers_near_the_truth_pass(answer: list[float]) -> None:
 
 
 def test_choices_are_checked_one_or_all() -> None:
-    one, many = exercise_named("01.feeder"), exercise_named("02.edits")
+    single, many = exercise_named("01.feeder"), exercise_named("02.edits")
     for wrong in ([], ["law", "lever"], ["nonsense"]):
         with pytest.raises(LabError):
-            one.check(wrong)
+            single.check(wrong)
     assert many.check(["temperature", "weights"]).right
     assert 0 < many.check(["weights"]).share < 1
     assert "divides the logits" in many.check(["weights"]).reason

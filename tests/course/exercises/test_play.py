@@ -23,15 +23,15 @@ def trainer(world: World) -> Trainer:
 
 
 def weights(run: Trainer) -> torch.Tensor:
-    return torch.cat([one.detach().flatten().clone() for one in run.world.policy.model.parameters()])
+    return torch.cat([weight.detach().flatten().clone() for weight in run.world.policy.model.parameters()])
 
 
 def test_the_right_order_makes_an_update(world: World) -> None:
     run = trainer(world)
     before = weights(run)
     played = play(RIGHT, run)
-    assert [one.words.split(":")[0] for one in played] == ["State", "Rollout", "Scores", "Targets", "UpdateRecord"]
-    assert not any(one.stopped for one in played)
+    assert [card.words.split(":")[0] for card in played] == ["State", "Rollout", "Scores", "Targets", "UpdateRecord"]
+    assert not any(card.stopped for card in played)
     assert run.index == 1
     assert not torch.equal(weights(run), before)
 
@@ -43,10 +43,10 @@ def test_every_other_order_stops_at_the_missing_record_and_leaves_no_trace(world
         if order == RIGHT:
             continue
         played = play(order, run)
-        first_wrong = next(at for at, (one, two) in enumerate(zip(order, RIGHT, strict=True)) if one != two)
+        first_wrong = next(at for at, (card, due) in enumerate(zip(order, RIGHT, strict=True)) if card != due)
         assert len(played) == first_wrong + 1
         assert played[-1].stopped
-        assert PARTS[order[first_wrong]].asks in played[-1].words
+        assert PARTS[order[first_wrong]].needs in played[-1].words
     assert run.index == 0
     assert torch.equal(weights(run), before)
 
@@ -55,7 +55,7 @@ def test_every_other_order_stops_at_the_missing_record_and_leaves_no_trace(world
 def test_a_card_of_another_phase_stops_the_play(world: World, decoy: str) -> None:
     played = play(["state", decoy], trainer(world))
     assert played[-1].stopped
-    assert "asks for" in played[-1].words
+    assert "card needs" in played[-1].words
 
 
 def test_play_and_grader_agree(world: World) -> None:
@@ -68,7 +68,7 @@ def test_play_and_grader_agree(world: World) -> None:
 
 def test_part_of_the_order_runs_and_leaves_no_trace(world: World) -> None:
     run = trainer(world)
-    assert not any(one.stopped for one in play(RIGHT[:3], run))
+    assert not any(card.stopped for card in play(RIGHT[:3], run))
     assert run.index == 0
     play(RIGHT, run)
     assert run.index == 1
@@ -90,7 +90,7 @@ def test_a_table_keeps_every_card_in_one_place() -> None:
     assert sorted(itertools.chain(*table.rows.values())) == everything
     with pytest.raises(LabError):
         table.move("map", "nowhere", 0)
-    table.lay(board.right_answer())
+    table.arrange(board.right_answer())
     assert board.check(table.placement).right
     table.clear()
     assert table.rows["tray"] == board.shuffled()

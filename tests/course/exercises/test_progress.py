@@ -23,7 +23,7 @@ def test_answers_are_kept_and_found_again(progress: Progress) -> None:
     again = Attempt("04.backup", progress=Progress(progress.folder))
     assert (again.solved, again.count) == (True, 2)
     kept = progress.entry("04.backup")
-    assert [one.answer for one in kept.tries] == ["0.4", "0.34"]
+    assert [answer.answer for answer in kept.tries] == ["0.4", "0.34"]
     assert "plain mean" in kept.tries[0].reason
 
 
@@ -76,7 +76,7 @@ def test_a_damaged_file_stops_nobody(damaged: str, progress: Progress) -> None:
         (progress.folder / f"{name}.json").write_text(damaged, "utf-8")
     attempt = Attempt("01.sweep", progress=progress)
     assert (attempt.count, attempt.solved, attempt.hints) == (0, False, ())
-    assert all(one.begun == 0 for one in overview(exercises("01"), [progress]))
+    assert all(seen.begun == 0 for seen in overview(exercises("01"), [progress]))
     attempt.submit("4")
     assert Attempt("01.sweep", progress=progress).solved
     asked = Prediction("curve", "What?", options={"up": "it rises"}, progress=progress)
@@ -111,7 +111,7 @@ def test_the_leader_sees_who_stumbled_where(tmp_path: Path) -> None:
     Attempt("04.backup", progress=room[0]).submit("0.34")
     for answer in ("0.4", "0.4", "0.34"):
         Attempt("04.backup", progress=room[1]).submit(answer)
-    seen = {one.exercise.id: one for one in overview(exercises("04"), room)}
+    seen = {row.exercise.id: row for row in overview(exercises("04"), room)}
     backup = seen["04.backup"]
     assert (backup.begun, backup.solved, backup.answers) == (2, 2, 2.0)
     assert backup.stumbles[0][1] == 2

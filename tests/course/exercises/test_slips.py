@@ -13,8 +13,8 @@ def sigma(x: float) -> float:
 
 
 def softmax(logits: list[float]) -> list[float]:
-    exponentials = [math.exp(one) for one in logits]
-    return [one / sum(exponentials) for one in exponentials]
+    exponentials = [math.exp(logit) for logit in logits]
+    return [weight / sum(exponentials) for weight in exponentials]
 
 
 def deltas(rewards: list[float], values: list[float], last: float = 0.0) -> list[float]:
@@ -97,14 +97,14 @@ def test_right_numbers_and_slips_are_what_they_are_called(name: str) -> None:
     assert close(task.right_answer(), right, max(1e-3, task.tolerance / 4))
     listed = [values for values, _ in task.slips]
     assert len(listed) == len(slips)
-    for one, two in zip(listed, slips, strict=True):
-        assert close(one, two, task.tolerance), (one, two)
+    for values, slip in zip(listed, slips, strict=True):
+        assert close(values, slip, task.tolerance), (values, slip)
 
 
 def test_the_table_has_every_exercise_with_numbers() -> None:
     from rllab.course.exercises import exercises
 
-    assert {one.id for one in exercises() if isinstance(one.task, Number)} == set(TABLE)
+    assert {exercise.id for exercise in exercises() if isinstance(exercise.task, Number)} == set(TABLE)
 
 
 def test_slips_are_further_from_the_truth_than_the_tolerance() -> None:

@@ -46,7 +46,7 @@ def test_the_same_seed_makes_the_same_bytes(tmp_path):
     assert manifests[0] == manifests[1] != manifests[2]
     check_manifest(made[0], rebuild="again")
     for name in ("prompts", "demonstrations", "preferences"):
-        texts = [(tmp_path / one / "tales" / f"{name}.jsonl").read_bytes() for one in "ab"]
+        texts = [(tmp_path / build / "tales" / f"{name}.jsonl").read_bytes() for build in "ab"]
         assert texts[0] == texts[1]
 
 

@@ -51,7 +51,7 @@ def test_demonstrations_are_whole_stories_of_the_grammar():
     for row in rows("demonstrations"):
         sentences = sentences_of(row["completion"].split())
         assert len(sentences) == row["sentences"] == facts_of(row["prompt"]).asked
-        assert all(story_grammar().parse(one) is not None for one in sentences)
+        assert all(story_grammar().parse(sentence) is not None for sentence in sentences)
 
 
 def test_preferences_load_as_pairs_from_several_judges_who_like_length():

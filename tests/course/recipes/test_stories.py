@@ -21,7 +21,7 @@ def test_all_sentences_parse_and_none_comes_twice(stories):
     grammar = story_grammar()
     for story in stories:
         sentences = sentences_of(story.response.split())
-        assert all(grammar.parse(one) is not None for one in sentences), story
+        assert all(grammar.parse(sentence) is not None for sentence in sentences), story
         assert len(set(sentences)) == len(sentences), story
 
 

@@ -57,7 +57,7 @@ def expected_maximum(count: int) -> float:
     """Integrate the mean of the maximum of `count` standard normals."""
     x = np.linspace(-8, 8, 20_001)
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-    below = np.array([0.5 * math.erfc(-one / math.sqrt(2)) for one in x])
+    below = np.array([0.5 * math.erfc(-at / math.sqrt(2)) for at in x])
     return float(np.trapezoid(x * count * density * below ** (count - 1), x))
 
 
@@ -75,6 +75,6 @@ def test_double_q_learning_is_fooled_less_often() -> None:
     left = {}
     for rule in (Q_LEARNING, DOUBLE_Q):
         firsts = [learn(TwoDoors(), rule, episodes=100, alpha=0.1, seed=seed).first_actions for seed in range(runs)]
-        left[rule.name] = float(np.mean([(one[20:] == 0).mean() for one in firsts]))
+        left[rule.name] = float(np.mean([(run[20:] == 0).mean() for run in firsts]))
     assert left["Q-learning"] > 0.4
     assert left["double Q-learning"] < 0.25

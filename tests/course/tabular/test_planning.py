@@ -51,8 +51,8 @@ def test_looking_to_the_end_finds_the_best_response(tree: Tree) -> None:
 
 def test_one_token_ahead_with_the_true_value_is_greedy_in_q(tree: Tree) -> None:
     q = planned_values(tree, tree.v, depth=1)
-    for one, two in zip(q, tree.q, strict=True):
-        assert torch.allclose(one, two, atol=1e-12)
+    for planned, true in zip(q, tree.q, strict=True):
+        assert torch.allclose(planned, true, atol=1e-12)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -69,7 +69,7 @@ def test_looking_further_helps_a_wrong_critic(tree: Tree) -> None:
 
 def test_the_learned_critic_is_read_at_every_state(world: World, tree: Tree) -> None:
     values = critic_values(tree, world.critic)
-    assert [len(one) for one in values] == [len(level.actions) for level in tree.levels]
+    assert [len(level) for level in values] == [len(level.actions) for level in tree.levels]
     direct = world.critic.state_values(tree.leaves).detach()
     assert float(values[0][0]) == pytest.approx(float(direct[0, 0]))
     assert look_ahead(tree, values, depth=2).paid > sampled_mean(tree)
