@@ -34,10 +34,8 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import View
-from rllab.widgets.shared.known import is_small, small_tree
 from rllab.widgets.shared.line import Line, read_line
-from rllab.widgets.shared.pace import usual_samples
-from rllab.widgets.shared.what_if import (
+from rllab.widgets.shared.truth import (
     SEED,
     UNCHOSEN,
     Pair,
@@ -45,10 +43,12 @@ from rllab.widgets.shared.what_if import (
     chosen,
     compare,
     comparison,
+    is_small,
     read_samples,
+    small_tree,
     what_if_words,
 )
-from rllab.widgets.shared.worlds import WorldPanel, stale_notice
+from rllab.widgets.shared.worlds import WorldPanel, stale_notice, usual_samples
 from rllab.widgets.stepper_captions import (
     FIRST_SHOWN,
     READINGS,

@@ -20,6 +20,7 @@ CELLS = (
 )
 MINUS = "\u2212"
 TITLES = ("Value", "Exact tree", "Advantage")
+TRUTH = "__import__('rllab').truth.exact(world, value.stepper.prompt)"
 
 
 def written(number: float) -> str:
@@ -96,7 +97,7 @@ def test_a_response_is_written_and_its_values_are_the_kernel_s(notebook: Noteboo
     drawn = lines(value, "values")
     learned = notebook.value("[step.state.value for step in value.stepper.steps]")
     assert drawn["V learned"][: len(tokens)] == pytest.approx(learned)
-    exact = notebook.value("[value._tree().V(value.stepper.prefix_ids[:t]) for t in range(len(value.stepper.steps))]")
+    exact = notebook.value(f"[{TRUTH}.V(value.stepper.prefix_ids[:t]) for t in range(len(value.stepper.steps))]")
     assert drawn["V exact"][: len(tokens)] == pytest.approx(exact)
     changes = chips(value).locator("small").all_text_contents()[: len(tokens) - 1]
     both = itertools.pairwise(exact)
@@ -128,7 +129,7 @@ def test_two_tokens_are_compared_with_the_same_seed(notebook: Notebook, value: L
     expect(value.locator(".reading")).to_contain_text(
         f"\u201chappy\u201d is better by {happy - sad:.2f} \u00b1 {error:.2f}"
     )
-    exact = notebook.value("[value._tree().Q(())[one].item() for one in value.pair]")
+    exact = notebook.value(f"[{TRUTH}.Q(())[token].item() for token in value.pair]")
     true_sad, true_happy = (written(one).removeprefix("+") for one in exact)
     expect(value.locator(".reading")).to_contain_text(
         f"Exactly (dotted), the two are worth {true_sad} and {true_happy}."

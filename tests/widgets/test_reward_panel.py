@@ -116,7 +116,7 @@ def test_delete_not_and_look(panel: RewardPanel, micro: World) -> None:
     assert [numbers(row[2]["text"])[0] for row in rows] == [shown(whole), shown(without)]
     panel.press("undo")
     assert panel.component("response")["value"] == TEXT
-    assert "history" not in panel._components
+    assert not panel.has("history")
     panel.set("strip", 2)
     panel.press("twice")
     assert panel.component("response")["value"] == "is not happy happy"
@@ -139,20 +139,21 @@ def test_gold_is_hidden_until_it_is_revealed(panel: RewardPanel, micro: World) -
     assert len(panel.component("history")["columns"]) == 4
 
 
-def test_a_second_reward_stands_beside_the_first(tales: World) -> None:
+def test_a_second_reward_is_compared_with_the_first(tales: World) -> None:
     panel = RewardPanel(tales, rewards=[happy_words(tales.policy.decode)])
     panel.set("response", "She was happy . Then she was not sad .")
-    panel.set("beside", "happy words")
+    panel.set("compared", "happy words")
     assert panel.alert == ""
     drawn = lines(panel, "scores")
     assert drawn["happy words"][-1] == 0.0  # one happy word less one sad word: deaf to `not`
     assert {row[0]["text"] for row in panel.component("parts")["rows"]} == {"happy words: happy", "happy words: sad"}
     panel.set("timing", "sentence")
     assert sum(value != 0 for value in chip_numbers(panel)) <= 3
-    panel.set("beside", "")
+    panel.set("compared", "")
     assert list(lines(panel, "scores")) == ["reward"]
     panel.set("world", "micro")
-    assert "happy words" not in panel._others
+    panel.set("response", TEXT)
+    assert "happy words" not in [name for name, _ in panel.component("compared")["options"]]
 
 
 def test_the_policy_writes_and_writes_anew(micro: World) -> None:
@@ -175,7 +176,7 @@ def test_the_policy_writes_and_writes_anew(micro: World) -> None:
         ("response", "is zebra", "zebra"),
         ("response", "is " * 9, "at most 5"),
         ("timing", "never", "never"),
-        ("beside", "gold", "gold"),
+        ("compared", "gold", "gold"),
         ("strip", 99, "99"),
     ],
 )

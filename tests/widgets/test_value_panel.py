@@ -86,7 +86,7 @@ def test_sampling_along_the_line_brackets_the_truth(panel: ValuePanel, world: Wo
 
 def test_the_fan_and_its_sentence(panel: ValuePanel, world: World) -> None:
     panel.set("strip", 1)
-    assert "no-fan" in panel._components
+    assert panel.has("no-fan")
     run(panel, "fan")
     found = panel.sampled.continuations
     assert found is not None
@@ -117,7 +117,7 @@ def test_two_tokens_are_compared_and_read_in_one_sentence(panel: ValuePanel, wor
     counts = [sum(trace["y"]) for trace in panel.component("histograms")["figure"]["data"]]
     assert counts == [32, 32]
     panel.set("second", "1")
-    assert "histograms" not in panel._components
+    assert not panel.has("histograms")
     panel.press("compare")
     assert "two different" in panel.alert
 
@@ -131,7 +131,7 @@ def test_a_response_is_written_and_written_anew(world: World) -> None:
     panel.set("strip", len(panel.stepper.steps))
     assert "over" in words(panel)
     assert panel.component("fan")["disabled"]
-    assert "compare" not in panel._components
+    assert not panel.has("compare")
     before = panel.stepper.seed
     run(panel, "write")
     assert panel.stepper.seed == before + 1
@@ -206,9 +206,9 @@ def test_what_an_older_policy_wrote_is_not_held_against_the_truth_of_now(world: 
     assert "Write a response" in words(panel, "stale")
     assert panel.component("along")["disabled"]
     assert panel.component("fan")["disabled"]
-    assert "compare" not in panel._components
+    assert not panel.has("compare")
     run(panel, "write")
-    assert "stale" not in panel._components
+    assert not panel.has("stale")
     assert "V exact" in lines(panel, "values")
 
 

@@ -1,1 +1,0 @@
-"""The reward panel: what each reward gives a response, and why."""

@@ -1,1 +1,0 @@
-"""The value panel: V along a response, learned, sampled and exact."""
