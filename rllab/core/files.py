@@ -1,26 +1,27 @@
-"""Where files live: what ships with the lab, and what belongs to the user."""
+"""Files: where they live, how they are written (whole or not at all), and how they are checked before they are read."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import math
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from rllab.core.errors import LabError
-from rllab.core.records import UpdateRecord
 
 # ---- Where files live: what ships with the lab, and what belongs to the user ----
+
+MANIFEST = "manifest.json"
+UNFINISHED, OURS = ".saving-", "rllab.json"  # prefix of a folder that is being filled, and the file that marks it
+LOCK, HOLDER = ".rllab.lock", ".rllab.holder.json"
 
 
 def data_dir() -> Path:
@@ -30,7 +31,14 @@ def data_dir() -> Path:
 
 
 def shipped_dir(name: str) -> Path:
-    """Return a folder that comes with the lab: inside the installed package, or next to it in a checkout."""
+    """Return a folder that comes with the lab: inside the installed package, or next to it in a checkout.
+
+    Args:
+        name: The folder's name, such as data.
+
+    Returns:
+        Its path, whether or not it exists.
+    """
     package = Path(__file__).resolve().parents[1]
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
@@ -43,7 +51,14 @@ def home_dir() -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
+    """Return the SHA-256 of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest in hexadecimal.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -51,10 +66,17 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+# ---- How files are written: whole or not at all ----
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old content or the new one, never a half.
 
     The bytes go to a temporary file in the same folder, reach the disk, and then take the name.
+
+    Args:
+        path: The file; its folder is made where it is missing.
+        content: Bytes, or text that is encoded as UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -70,64 +92,134 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def append(path: Path, text: str | bytes, *, to_disk: bool = True) -> None:
+    """Add text at the end of a file; where writing fails, the file is cut back to what it was.
+
+    Args:
+        path: The file; it and its folder are made where they are missing.
+        text: Whole lines, each with its line break.
+        to_disk: Whether to wait until the bytes have reached the disk.
+
+    Raises:
+        OSError: If the text could not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    data = text.encode("utf-8") if isinstance(text, str) else text
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            while data:
+                data = data[file.write(data) :]
+            if to_disk:
+                os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+    if is_new and to_disk:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name reach the disk; not every system can do that for a folder."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; at the end it takes the target's place, with its manifest.
+
+    Where the filling stops or fails, what was there before stays as it was.
+
+    Args:
+        target: The folder to make or to replace.
+
+    Yields:
+        A temporary folder next to it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=UNFINISHED, ignore_cleanup_errors=True) as temporary:
+        (Path(temporary) / OURS).write_text("{}\n", "utf-8")
+        fresh = Path(temporary) / "new"
+        fresh.mkdir()
+        yield fresh
+        write_manifest(fresh)
+        for file in fresh.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as opened:  # wait until its bytes have reached the disk
+                    os.fsync(opened.fileno())
+        if target.exists():
+            target.rename(Path(temporary) / "old")
+        fresh.rename(target)
+
+
+def remove_unfinished(folder: Path, *, seconds: float = 0.0) -> None:
+    """Remove what processes that were killed left in the middle of `replaced_folder`.
+
+    Args:
+        folder: The parent of the folders that were to be replaced.
+        seconds: How old what is removed has to be, where other processes may be at work in the folder now.
+    """
+    for left in folder.glob(f"{UNFINISHED}*"):
+        old = time.time() - left.stat().st_mtime >= seconds
+        if old and (left / OURS).is_file() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+# ---- Hashes: a folder's manifest says which files belong to it, and what is in them ----
+
+
 def write_manifest(folder: Path) -> None:
-    """Record the SHA-256 of every file of a model folder in its `manifest.json`."""
+    """Save the SHA-256 of every file of a folder in its `manifest.json`.
+
+    Args:
+        folder: The folder.
+    """
     files = {
         path.relative_to(folder).as_posix(): sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name != MANIFEST
     }
-    write_atomically(folder / "manifest.json", json.dumps({"files": files}, indent=1) + "\n")
+    write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1) + "\n")
 
 
 def check_manifest(folder: Path, *, rebuild: str) -> None:
-    """Refuse a model folder whose files are missing or changed; `rebuild` is the remedy's command."""
-    manifest = folder / "manifest.json"
+    """Raise LabError if a file of a folder is missing, changed or added since its manifest was written.
+
+    Args:
+        folder: A folder with a `manifest.json`.
+        rebuild: The command that makes the folder again, for the error.
+
+    Raises:
+        LabError: If the folder is not what its manifest says, or has none.
+    """
+    manifest = folder / MANIFEST
     if not manifest.is_file():
         raise LabError("model folder", str(folder), f"it has no manifest.json; make it again with `{rebuild}`")
     try:
         files: dict[str, str] = dict(json.loads(manifest.read_text("utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError("model manifest", str(manifest), f"it cannot be read; make it again with `{rebuild}`") from error
-    for path in _read_by_loaders(folder):
-        if path.relative_to(folder).as_posix() not in files:
-            remedy = f"it is none of the recorded files; take it away, or make the folder again with `{rebuild}`"
+    for path in (*sorted(folder.rglob("*.json")), *sorted(folder.rglob("*.safetensors"))):  # what loaders may read
+        ours = path.name == MANIFEST or path.name.startswith(".")
+        if not ours and path.relative_to(folder).as_posix() not in files:
+            remedy = f"it is not one of the recorded files; remove it, or make the folder again with `{rebuild}`"
             raise LabError("model file", str(path), remedy)
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
             raise LabError("model file", str(path), f"it is missing; make it again with `{rebuild}`")
         if sha256(path) != expected:
-            raise LabError(
-                "model file", str(path), f"its SHA-256 is not the recorded one; make it again with `{rebuild}`"
-            )
+            remedy = f"its SHA-256 is not the recorded one; make it again with `{rebuild}`"
+            raise LabError("model file", str(path), remedy)
 
 
-def _read_by_loaders(folder: Path) -> list[Path]:
-    """Return the files that loading a model may read, listed in its manifest or not."""
-    found = [path for ending in ("*.json", "*.safetensors") for path in sorted(folder.rglob(ending))]
-    return [path for path in found if path.name != "manifest.json" and not path.name.startswith(".")]
-
-
-@contextlib.contextmanager
-def replaced_folder(target: Path) -> Iterator[Path]:
-    """Give a new folder to build in; it takes the target's place at the end, with its manifest.
-
-    A recipe that is stopped or fails leaves the models of before as they were.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
-        fresh, old = Path(temporary) / "new", Path(temporary) / "old"
-        fresh.mkdir()
-        yield fresh
-        write_manifest(fresh)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-LOCK, HOLDER = ".rllab.lock", ".rllab.holder.json"
+# ---- Who may write to a folder, and what of it may be removed ----
 
 
 @contextlib.contextmanager
@@ -135,6 +227,12 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold an existing folder for this process: what others begin there meanwhile is refused before it writes.
 
     The operating system drops the lock when its process ends, however it ends.
+
+    Args:
+        folder: The folder to hold.
+
+    Yields:
+        Nothing; the folder is free again afterwards.
 
     Raises:
         LabError: If another process, or another thread of this one, holds the folder; names the holder.
@@ -162,8 +260,12 @@ def _holder(folder: Path) -> str:
 
 
 def remove_recorded(folder: Path) -> None:
-    """Remove the files that a folder's manifest records, and the folders that are empty then; all else stays."""
-    manifest = folder / "manifest.json"
+    """Remove the files that a folder's manifest records, and the folders that are empty then; all else stays.
+
+    Args:
+        folder: A folder with a manifest; one without is left as it is.
+    """
+    manifest = folder / MANIFEST
     try:
         names = [str(name) for name in json.loads(manifest.read_text("utf-8"))["files"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -179,45 +281,3 @@ def remove_recorded(folder: Path) -> None:
         for path in [*inside, folder]:
             if not any(path.iterdir()):
                 path.rmdir()
-
-
-# ---- Update records as lines of strict JSON, where infinity and what is not a number are words ----
-
-
-def to_line(record: Mapping[str, Any]) -> str:
-    """Write one object as a line of strict JSON: NaN and infinity become the texts "nan", "inf" and "-inf".
-
-    Everything outside ASCII is escaped, so that no odd line break or half character in a text can harm the file.
-    """
-    return json.dumps(_strict(record), allow_nan=False)
-
-
-def history_text(history: Iterable[UpdateRecord]) -> str:
-    """Write a history as JSON lines, one update each."""
-    return "".join(to_line(asdict(record)) + "\n" for record in history)
-
-
-def read_history(file: Path) -> list[UpdateRecord]:
-    """Read a history back; its metrics are numbers again."""
-    lines = [(number, line) for number, line in enumerate(file.read_text("utf-8").splitlines(), 1) if line.strip()]
-    return [_record(line, number, file) for number, line in lines]
-
-
-def _record(line: str, number: int, file: Path) -> UpdateRecord:
-    try:
-        row = json.loads(line)
-        row["metrics"] = {name: float(value) for name, value in row["metrics"].items()}
-        return UpdateRecord(**row)
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabError(f"line {number} of {file.name}", line, "it holds no update; load an older save") from error
-
-
-def _strict(value: Any) -> Any:
-    """Replace the numbers that JSON does not know by their names, at any depth."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: _strict(one) for name, one in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_strict(one) for one in value]
-    return value

@@ -1,6 +1,6 @@
-"""Name the symbols of the lab once, for plot labels, tables and the glossary on the screen.
+"""The symbols of the lab, for plot labels, tables and the glossary on the screen.
 
-Code counts columns from 0 and the screen counts steps from 1: ``label`` alone adds the 1.
+Code counts columns from 0 and the screen counts steps from 1: `label` alone adds the 1.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,13 @@ from rllab.core.errors import LabError
 
 @dataclass(frozen=True)
 class Symbol:
-    """One symbol: how it is written, what it means, and its unit ("" for a plain number)."""
+    """One symbol of the field's notation.
+
+    Args:
+        symbol: How it is written.
+        meaning: What it stands for.
+        unit: Its unit; empty for a plain number.
+    """
 
     symbol: str
     meaning: str
@@ -33,7 +39,7 @@ GLOSSARY: Final[dict[str, Symbol]] = {
     "ratio": Symbol("ρₜ", "π(aₜ|sₜ) / π_old(aₜ|sₜ)", ""),
     "entropy": Symbol("H(sₜ)", "entropy of the next token", "nats"),
     "kl": Symbol("KLₜ", "divergence from the reference at one token", "nats"),
-    "kl_coef": Symbol("β", "price of divergence", "reward per nat"),
+    "kl_coef": Symbol("β", "price of divergence from the reference", "reward per nat"),
     "score": Symbol("R(x, y)", "score of the response", "reward"),
     "reward": Symbol("rₜ", "reward for the action at step t", "reward"),
     "return": Symbol("Gₜ", "sum of the rewards from step t on", "reward"),
@@ -48,12 +54,29 @@ GLOSSARY: Final[dict[str, Symbol]] = {
 
 
 def label(t: int) -> str:
-    """Write column t for the screen, where steps are counted from 1."""
+    """Format a column for the screen, where steps are counted from 1.
+
+    Args:
+        t: The column, counted from 0.
+
+    Returns:
+        The step number as text.
+    """
     return str(t + 1)
 
 
 def axis(name: str) -> str:
-    """Write an axis title: symbol, meaning and unit, such as ``V(sₜ): expected return … [reward]``."""
+    """Format an axis title, such as `V(sₜ): expected return from a state [reward]`.
+
+    Args:
+        name: A name in `GLOSSARY`.
+
+    Returns:
+        Symbol, meaning and unit.
+
+    Raises:
+        LabError: If the glossary does not have the name.
+    """
     if name not in GLOSSARY:
         raise LabError.choice("symbol", name, GLOSSARY)
     entry = GLOSSARY[name]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rllab.core.config import is_text
 from rllab.core.errors import LabError, choose_from
 from rllab.policy.networks import action_logits, copy_sharing_frozen, without_dropout
 
@@ -89,8 +88,9 @@ class Policy:
 
     def encode(self, prompt: str) -> list[int]:
         """Turn a prompt into token ids, in the model's chat form if it has one."""
-        if not is_text(prompt) or not prompt.strip():
-            raise LabError("prompt", prompt, "write at least one word")
+        given: object = prompt
+        if not isinstance(given, str) or not given.strip():
+            raise LabError("prompt", given, "write at least one word")
         if self.is_word_level:
             self._check_words(prompt, field="prompt")
         if self.tokenizer.chat_template:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from rllab.core.errors import LabError
-from rllab.core.files import write_atomically
+from rllab.core.files import append, write_atomically
 from rllab.core.jobs import NO_JOB, Job
 from rllab.policy.generation import generate
 from rllab.preferences.agreement import (
@@ -89,7 +88,7 @@ class LabelStore:
         self.pairs = read.pairs
         lines = self._ties_path.read_bytes().splitlines() if self._ties_path.is_file() else []
         self.ties = [tie for line in lines if isinstance(tie := _label(line, Tie), Tie)]
-        self._order: list[Pair | Tie] = sorted([*self.pairs, *self.ties], key=lambda one: one.time)
+        self._order: list[Pair | Tie] = sorted([*self.pairs, *self.ties], key=lambda label: label.time)
 
     def __len__(self) -> int:
         """Return the number of labels, ties included."""
@@ -98,8 +97,8 @@ class LabelStore:
     def label(self, prompt: str, first: str, second: str, *, verdict: Verdict, judge: str = "") -> Pair | Tie:
         """Write down one choice (the store's own judge made it by default), and return it once it is on the disk."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        if verdict not in {"first", "second", "tie"}:
-            raise LabError("verdict", verdict, "choose first, second or tie")
+        if verdict not in get_args(Verdict):
+            raise LabError.choice("verdict", verdict, get_args(Verdict))
         if first == second:
             raise LabError("pair", first, "the two responses are the same text; show two different ones")
         prompt, first, second = (text.encode("utf-8", "replace").decode("utf-8") for text in (prompt, first, second))
@@ -155,21 +154,11 @@ class LabelStore:
 
 def _append(path: Path, line: str) -> None:
     """Add one line that is on the disk when this returns; a write that fails leaves the file as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
-    with path.open("ab", buffering=0) as file:
-        before = file.tell()
-        data = line.encode("utf-8")
-        try:
-            while data:
-                data = data[file.write(data) :]
-            os.fsync(file.fileno())
-        except OSError as error:
-            file.truncate(before)
-            remedy = f"it could not be written ({error.strerror}); make room or choose another file, then judge again"
-            raise LabError("label file", str(path), remedy) from error
-    if is_new:
-        _sync_folder(path.parent)
+    try:
+        append(path, line)
+    except OSError as error:
+        remedy = f"it could not be written ({error.strerror}); make room or choose another file, then judge again"
+        raise LabError("label file", str(path), remedy) from error
 
 
 def _mend(path: Path) -> None:
@@ -183,8 +172,7 @@ def _mend(path: Path) -> None:
     if _label(data[start:], Pair) or _label(data[start:], Tie):
         write_atomically(path, data + b"\n")
         return
-    with path.with_suffix(".torn").open("ab") as torn:
-        torn.write(data[start:] + b"\n")
+    append(path.with_suffix(".torn"), data[start:] + b"\n")
     write_atomically(path, data[:start])
 
 
@@ -200,16 +188,6 @@ def _label(line: bytes, kind: type[Pair | Tie]) -> Pair | Tie | None:
     with contextlib.suppress(ValueError, TypeError, RecursionError):  # a LabError is a ValueError
         return pair_of_line(line, 0) if kind is Pair else Tie(**json.loads(line))
     return None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name reach the disk; not every system can do that for a folder."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _line_of_tie(tie: Tie) -> str:
@@ -299,7 +277,7 @@ class LabelSession:
         The pair in front, which somebody may be reading, stays there.
         """
         asked: list[Tie | Question] = [*self.store.ties, *self._skipped, *self.questions]
-        seen = [*self.store.pairs, *(Pair(one.prompt, one.first, one.second) for one in asked)]
+        seen = [*self.store.pairs, *(Pair(question.prompt, question.first, question.second) for question in asked)]
         seed = derived_seed(self.seed, "sitting", len(self.store), self._draws)
         found = propose(self.world, count, reward=self.reward, seen=seen, seed=seed, job=job)
         with self._lock:
@@ -333,9 +311,10 @@ class LabelSession:
     def let_judge(self, name: str) -> int:
         """Let a simulated judge answer all pairs in line, and return how many that were."""
         if name not in self.judges:
-            raise LabError.choice("judge", name, self.judges, reason="" if self.judges else "this world has no gold judge")
+            reason = "" if self.judges else "this world has no gold judge"
+            raise LabError.choice("judge", name, self.judges, reason=reason)
         self._front()
-        pairs = [Pair(one.prompt, one.first, one.second) for one in self.questions]
+        pairs = [Pair(question.prompt, question.first, question.second) for question in self.questions]
         batch = tokenize_pairs(self.world.policy, pairs, limit=self.world.max_new_tokens)
         chance = torch.Generator().manual_seed(derived_seed(self.seed, "judge", len(self.store)))
         wins = self.judges[name].choose(batch.chosen, batch.rejected, generator=chance).tolist()

@@ -7,10 +7,7 @@ import copy
 import errno
 import hashlib
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,15 +26,14 @@ from rllab.core.files import (
     HOLDER,
     LOCK,
     check_manifest,
-    history_text,
     locked,
-    read_history,
     remove_recorded,
+    remove_unfinished,
+    replaced_folder,
     sha256,
     write_atomically,
-    write_manifest,
 )
-from rllab.core.records import UpdateRecord
+from rllab.core.records import UpdateRecord, history_text, read_history
 from rllab.policy.networks import load_network
 from rllab.policy.policy import Policy
 from rllab.reward.reward import Reward, RewardModel, TextReward
@@ -47,7 +43,7 @@ from rllab.worlds.world import World
 
 # ---- Numbered folders that appear whole or not at all, and the pointer that says which one counts ----
 
-POINTER, SHARED, SAVING, OWNER = "latest.json", "shared", ".saving-", "rllab.json"
+POINTER, SHARED = "latest.json", "shared"
 VERSION = re.compile(r"[0-9]{6,}")
 NOTHING = "nothing has been saved there; name a folder that Trainer.save wrote"
 UNREADABLE = "it cannot be read; load one of the numbered folders"
@@ -71,8 +67,9 @@ def new_version(run: Path) -> Iterator[Path]:
             name = f"{max(taken, default=0) + 1:06d}"
             there = tuple(old for old in before.written if (run / old).is_dir())
             _write_pointer(run, replace(before, written=(*there, name)))
-            _remove_unfinished(run)
-            with _whole(run, run / name) as fresh:
+            for left in (run, run / SHARED):  # nobody else saves here now
+                remove_unfinished(left)
+            with replaced_folder(run / name) as fresh:
                 yield fresh
             manifest = sha256(run / name / "manifest.json")
             _write_pointer(run, Pointer(name, manifest, before.folder, (*there, name)))
@@ -88,10 +85,8 @@ def shared_folder(run: Path, name: str) -> Iterator[Path | None]:
     if (target / "manifest.json").is_file():
         yield None
         return
-    with friendly_errors(run):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _whole(target.parent, target) as fresh:
-            yield fresh
+    with friendly_errors(run), replaced_folder(target) as fresh:
+        yield fresh
 
 
 def shared_version(run: Path, name: str) -> Path:
@@ -176,34 +171,6 @@ def _check_own(run: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(parent: Path, target: Path) -> Iterator[Path]:
-    """Fill a temporary folder, bring it to the disk with its manifest, then give it its name."""
-    with tempfile.TemporaryDirectory(dir=parent, prefix=SAVING, ignore_cleanup_errors=True) as temporary:
-        (Path(temporary) / OWNER).write_text("{}\n", "utf-8")
-        fresh = Path(temporary) / "new"
-        fresh.mkdir()
-        yield fresh
-        write_manifest(fresh)
-        for file in fresh.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
-        fresh.rename(target)
-
-
-def _to_disk(file: Path) -> None:
-    """Wait until a file's bytes have reached the disk."""
-    with file.open("rb+") as opened:
-        os.fsync(opened.fileno())
-
-
-def _remove_unfinished(run: Path) -> None:
-    """Remove what an earlier process left in the middle of a save when it was killed; nobody else saves here now."""
-    for left in (*run.glob(f"{SAVING}*"), *run.glob(f"{SHARED}/{SAVING}*")):
-        if (left / OWNER).is_file() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
 def friendly_errors(run: Path) -> Iterator[None]:
     """Turn what the file system or the weight writer says into a sentence."""
     try:
@@ -274,11 +241,13 @@ def refill(model: nn.Module, saved: nn.Module) -> bool:
     What is the same stays where it is; what differs gets memory of its own, because what is frozen may be shared.
     """
     mine, theirs = dict(model.named_parameters()), dict(saved.named_parameters())
-    if {name: one.shape for name, one in mine.items()} != {name: one.shape for name, one in theirs.items()}:
+    if {name: parameter.shape for name, parameter in mine.items()} != {
+        name: parameter.shape for name, parameter in theirs.items()
+    }:
         return False
-    for name, one in mine.items():
-        if not torch.equal(one, theirs[name]):
-            one.data = theirs[name].detach().clone()
+    for name, parameter in mine.items():
+        if not torch.equal(parameter, theirs[name]):
+            parameter.data = theirs[name].detach().clone()
     return True
 
 
@@ -365,7 +334,7 @@ def write_checkpoint(path: Path, kept: Checkpoint) -> None:
             world.policy.model.save_pretrained(folder / "policy")
             world.policy.tokenizer.save_pretrained(folder / "policy")
             critic = save_critic(world.critic, folder / "critic")
-            tensors = {f"{i}.{name}": one for i, group in kept.moments.items() for name, one in group.items()}
+            tensors = {f"{i}.{name}": tensor for i, group in kept.moments.items() for name, tensor in group.items()}
             save_file(tensors, folder / "optimizer.safetensors")
         (folder / "history.jsonl").write_text(history_text(kept.history), "utf-8")
         settings = _settings(path, kept, critic=critic)

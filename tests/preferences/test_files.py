@@ -150,7 +150,7 @@ def test_undo_after_reopening_spares_lines_that_are_no_labels(path):
 
 @pytest.mark.parametrize("verdict", ["third", "", None])
 def test_a_verdict_that_is_none_is_refused(verdict, path):
-    with pytest.raises(LabError, match="choose first, second or tie"):
+    with pytest.raises(LabError, match="choose one of first, second, tie"):
         LabelStore(path).label("p", "a", "b", verdict=verdict)
 
 

@@ -56,7 +56,7 @@ def test_differences_are_taken_seed_by_seed():
 
 
 def test_a_metric_nobody_logs_is_met_with_the_nearest():
-    with pytest.raises(LabError, match="these runs do not log it; choose one of .*gold"):
+    with pytest.raises(LabError, match=r"these runs do not log it; choose one of .*gold"):
         band([curve(1)], "gould")
     with pytest.raises(LabError, match="at least one finished update"):
         band([[]], "gold")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rllab import __main__ as command_line
+from rllab.cli import main as command_line
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import check_manifest
 from rllab.core.jobs import Job
@@ -212,8 +212,9 @@ def test_a_full_disk_is_told_before_anything_is_downloaded(
 def test_what_a_killed_process_left_is_cleared_away_after_a_day(
     shop: Path, home: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = home / "models" / ".smollm2-killed"
+    left = home / "models" / ".saving-killed"
     left.mkdir(parents=True)
+    (left / "rllab.json").write_text("{}")
     fetch("smollm2")
     assert left.exists()
     shutil.rmtree(model_folder("smollm2"))
