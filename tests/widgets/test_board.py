@@ -6,7 +6,6 @@ import pytest
 
 from rllab import Trainer, World
 from rllab.core.errors import LabError
-from rllab.core.jobs import Job
 from rllab.course.exercises import Progress
 from rllab.course.exercises.boards import Board
 from rllab.widgets import BoardPanel
@@ -32,8 +31,8 @@ def cards_in(panel: BoardPanel, place: str) -> list[str]:
     return found
 
 
-def test_cards_move_and_the_page_sees_where_they_lie(job: Job) -> None:
-    panel = BoardPanel("01.maze", job=job)
+def test_cards_move_and_the_page_sees_where_they_lie(progress: Progress) -> None:
+    panel = BoardPanel("01.maze", progress=progress)
     lay(panel, ("robot", "agent"), ("map", "agent"))
     assert cards_in(panel, "agent") == ["map"]
     assert "robot" in cards_in(panel, "tray")
@@ -53,16 +52,16 @@ def test_cards_move_and_the_page_sees_where_they_lie(job: Job) -> None:
         {"card": ["robot"], "place": "agent", "at": 0},
     ],
 )
-def test_a_move_that_the_page_cannot_make_changes_nothing(job: Job, move: object) -> None:
-    panel = BoardPanel("01.maze", job=job)
+def test_a_move_that_the_page_cannot_make_changes_nothing(progress: Progress, move: object) -> None:
+    panel = BoardPanel("01.maze", progress=progress)
     before = panel.table.placement
     panel.set("cards", move)
     assert panel.table.placement == before
     assert panel.alert
 
 
-def test_a_wrong_card_is_marked_and_told_why_and_a_move_takes_the_verdict_away(job: Job) -> None:
-    panel = BoardPanel("01.maze", job=job)
+def test_a_wrong_card_is_marked_and_told_why_and_a_move_takes_the_verdict_away(progress: Progress) -> None:
+    panel = BoardPanel("01.maze", progress=progress)
     lay(panel, ("robot", "agent"), ("cheese", "state"))
     panel.press("check")
     assert "Not yet" in words(panel)
@@ -75,8 +74,8 @@ def test_a_wrong_card_is_marked_and_told_why_and_a_move_takes_the_verdict_away(j
 
 
 @pytest.mark.parametrize("name", ["01.maze", "01.bot", "02.matching", "07.order", "07.iteration", "09.methods"])
-def test_the_key_is_accepted_on_every_kind_of_board(job: Job, name: str) -> None:
-    panel = BoardPanel(name, job=job)
+def test_the_key_is_accepted_on_every_kind_of_board(progress: Progress, name: str) -> None:
+    panel = BoardPanel(name, progress=progress)
     for place, cards in panel.board.right_answer().items():
         lay(panel, *((card, place) for card in cards))
     panel.press("check")
@@ -87,29 +86,29 @@ def test_the_key_is_accepted_on_every_kind_of_board(job: Job, name: str) -> None
     assert cards_in(panel, "tray") == panel.board.shuffled()
 
 
-def test_an_empty_board_is_a_sentence_and_no_try(job: Job) -> None:
-    panel = BoardPanel("01.maze", job=job)
+def test_an_empty_board_is_a_sentence_and_no_try(progress: Progress) -> None:
+    panel = BoardPanel("01.maze", progress=progress)
     panel.press("check")
-    assert "lay at least one card" in panel.alert
+    assert "place at least one card" in panel.alert
     assert panel.attempt.count == 0
 
 
-def test_hints_come_one_by_one(job: Job) -> None:
-    panel = BoardPanel("01.maze", job=job)
+def test_hints_come_one_by_one(progress: Progress) -> None:
+    panel = BoardPanel("01.maze", progress=progress)
     for number in range(3):
         panel.press("hint")
         assert panel.component(f"hint-{number}")["spans"]
     assert panel.component("hint")["disabled"]
 
 
-def test_the_play_stops_at_the_missing_record(job: Job, micro: World) -> None:
+def test_the_play_stops_at_the_missing_record(progress: Progress, micro: World) -> None:
     trainer = Trainer(micro, config=micro.config("ppo", batch_size=4, micro_batch_size=4, epochs=1))
-    panel = BoardPanel("07.order", trainer=trainer, job=job)
+    panel = BoardPanel("07.order", trainer=trainer, progress=progress)
     lay(panel, ("state", "order"), ("score", "order"))
     panel.press("play")
     assert panel.job is not None
     assert panel.job.settle(20)
-    assert "asks for Rollout" in words(panel, "played-1")
+    assert "needs Rollout" in words(panel, "played-1")
     assert "the policy is as it was" in words(panel, "played-end")
     assert trainer.index == 0
     panel.table.arrange({"order": list(RIGHT)})
@@ -120,21 +119,21 @@ def test_the_play_stops_at_the_missing_record(job: Job, micro: World) -> None:
     assert trainer.index == 1
 
 
-def test_without_a_trainer_there_is_no_play(job: Job) -> None:
-    panel = BoardPanel("07.order", job=job)
+def test_without_a_trainer_there_is_no_play(progress: Progress) -> None:
+    panel = BoardPanel("07.order", progress=progress)
     assert "c_play" not in sent(panel)
 
 
-def test_an_exercise_without_a_board_is_refused(job: Job) -> None:
+def test_an_exercise_without_a_board_is_refused(progress: Progress) -> None:
     with pytest.raises(LabError, match="ExercisePanel"):
-        BoardPanel("04.td", job=job)
+        BoardPanel("04.td", progress=progress)
 
 
-def test_every_board_is_shown(job: Job) -> None:
+def test_every_board_is_shown(progress: Progress) -> None:
     from rllab.course.exercises import exercises
 
     for exercise in exercises():
         if isinstance(exercise.task, Board):
-            panel = BoardPanel(exercise, job=job)
+            panel = BoardPanel(exercise, progress=progress)
             assert panel.title == exercise.title
             assert {zone["id"] for zone in panel.component("cards")["zones"]} >= {"tray"}

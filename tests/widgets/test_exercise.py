@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from rllab.core.jobs import Job
 from rllab.course.exercises import Exercise, Progress, exercises
 from rllab.course.exercises.grading import Choice, Code, Number, Words
 from rllab.widgets import ExercisePanel
@@ -21,8 +20,8 @@ def progress(tmp_path: Path) -> Progress:
 
 
 @pytest.mark.parametrize("exercise", OPTION_KINDS, ids=lambda one: one.id)
-def test_options_wrong_and_right(exercise: Exercise, job: Job) -> None:
-    panel = ExercisePanel(exercise, job=job)
+def test_options_wrong_and_right(exercise: Exercise, progress: Progress) -> None:
+    panel = ExercisePanel(exercise, progress=progress)
     for answer, reason in exercise.task.wrong_answers():
         panel.set("answer", answer)
         assert words(panel) == "No answer yet."
@@ -38,8 +37,8 @@ def test_options_wrong_and_right(exercise: Exercise, job: Job) -> None:
 
 
 @pytest.mark.parametrize("exercise", NUMBER_KINDS, ids=lambda one: one.id)
-def test_numbers_wrong_and_right(exercise: Exercise, job: Job) -> None:
-    panel = ExercisePanel(exercise, job=job)
+def test_numbers_wrong_and_right(exercise: Exercise, progress: Progress) -> None:
+    panel = ExercisePanel(exercise, progress=progress)
     for answer, reason in exercise.task.wrong_answers():
         panel.set("answer", " ".join(map(str, answer)))
         panel.press("check")
@@ -50,8 +49,8 @@ def test_numbers_wrong_and_right(exercise: Exercise, job: Job) -> None:
 
 
 @pytest.mark.parametrize("exercise", CODE_KINDS, ids=lambda one: one.id)
-def test_functions_are_handed_over_in_a_cell(exercise: Exercise, job: Job) -> None:
-    panel = ExercisePanel(exercise, job=job)
+def test_functions_are_handed_over_in_a_cell(exercise: Exercise, progress: Progress) -> None:
+    panel = ExercisePanel(exercise, progress=progress)
     for answer, reason in exercise.task.wrong_answers():
         assert reason in str(panel.submit(answer))
         assert reason in words(panel)
@@ -62,8 +61,8 @@ def test_functions_are_handed_over_in_a_cell(exercise: Exercise, job: Job) -> No
 
 @pytest.mark.parametrize("exercise", CODE_KINDS, ids=lambda one: one.id)
 @pytest.mark.parametrize("unready", [lambda **_: ..., "text"])
-def test_a_function_that_is_not_written_yet_costs_no_try(exercise: Exercise, job: Job, unready) -> None:
-    panel = ExercisePanel(exercise, job=job)
+def test_a_function_that_is_not_written_yet_costs_no_try(exercise: Exercise, progress: Progress, unready) -> None:
+    panel = ExercisePanel(exercise, progress=progress)
     said = repr(panel.submit(unready))
     assert said.startswith("Not yet.")
     assert "replace the dots" in said or "pass your function" in said
@@ -71,9 +70,9 @@ def test_a_function_that_is_not_written_yet_costs_no_try(exercise: Exercise, job
     assert words(panel) == "No answer yet."
 
 
-def test_words_are_compared_by_the_learner(job: Job) -> None:
+def test_words_are_compared_by_the_learner(progress: Progress) -> None:
     (exercise,) = [one for one in exercises() if isinstance(one.task, Words)]
-    panel = ExercisePanel(exercise, job=job)
+    panel = ExercisePanel(exercise, progress=progress)
     panel.set("answer", "too short")
     panel.press("check")
     assert "at least" in panel.alert
@@ -82,8 +81,8 @@ def test_words_are_compared_by_the_learner(job: Job) -> None:
     assert "A model answer" in words(panel)
 
 
-def test_boards_are_shown_too(job: Job) -> None:
-    panel = ExercisePanel("01.delay", job=job)
+def test_boards_are_shown_too(progress: Progress) -> None:
+    panel = ExercisePanel("01.delay", progress=progress)
     assert panel.table is not None
     panel.table.arrange(panel.attempt.board.right_answer())
     panel.press("check")
@@ -92,8 +91,8 @@ def test_boards_are_shown_too(job: Job) -> None:
     assert words(panel) == "You have solved this one before; you may solve it again."
 
 
-def test_bad_input_is_a_sentence_and_costs_no_try(job: Job) -> None:
-    panel = ExercisePanel("04.td", job=job)
+def test_bad_input_is_a_sentence_and_costs_no_try(progress: Progress) -> None:
+    panel = ExercisePanel("04.td", progress=progress)
     panel.set("answer", "a b c d")
     panel.press("check")
     assert panel.component("alert")["text"].startswith("answer is 'a b c d': write numbers")
@@ -103,19 +102,19 @@ def test_bad_input_is_a_sentence_and_costs_no_try(job: Job) -> None:
     assert panel.attempt.count == 0
 
 
-def test_options_that_are_none_are_refused(job: Job) -> None:
-    panel = ExercisePanel("01.feeder", job=job)
+def test_options_that_are_none_are_refused(progress: Progress) -> None:
+    panel = ExercisePanel("01.feeder", progress=progress)
     for value in ("law", ["nonsense"], None, [["law"]]):
         panel.set("answer", value)
         assert panel.alert
         assert panel.answer == []
 
 
-def test_a_new_panel_knows_what_was_done_before(job: Job) -> None:
-    first = ExercisePanel("04.backup", job=job)
+def test_a_new_panel_knows_what_was_done_before(progress: Progress) -> None:
+    first = ExercisePanel("04.backup", progress=progress)
     first.press("hint")
     first.submit("0.34")
-    again = ExercisePanel("04.backup", job=job)
+    again = ExercisePanel("04.backup", progress=progress)
     assert "solved · 1 try" in words(again, "status")
     assert "Hint: First Q of each token" in words(again, "hint-0")
     again.press("again")
@@ -123,8 +122,8 @@ def test_a_new_panel_knows_what_was_done_before(job: Job) -> None:
     assert again.component("hint")["label"] == "Hint (2 left)"
 
 
-def test_the_title_is_the_exercise_and_all_is_strict_json(job: Job) -> None:
+def test_the_title_is_the_exercise_and_all_is_strict_json(progress: Progress) -> None:
     for exercise in exercises():
-        panel = ExercisePanel(exercise, job=job)
+        panel = ExercisePanel(exercise, progress=progress)
         assert sent(panel)["c_root"]["title"] == exercise.title
         assert words(panel, "question") == exercise.question
