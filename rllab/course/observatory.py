@@ -111,7 +111,7 @@ def measure(
         gold_error=float(true.std()) / samples**0.5,
         length=float(rows.lengths.double().mean()),
         variety=float(varieties(rows).mean()),
-        samples=tuple(Sample(*one) for one in told),
+        samples=tuple(Sample(*fields) for fields in told),
     )
 
 
@@ -171,11 +171,11 @@ def watch_best_of_n(
     )
     proxy = world.reward.score(rows).total.double().reshape(-1, most)  # (prompts, N)
     others = gold_of(world).score(rows).total, rows.lengths, varieties(rows)
-    gold, length, variety = (one.double().reshape(-1, most) for one in others)
-    ranked = [one.gather(1, proxy.argsort(dim=1, stable=True)) for one in (proxy, gold, length, variety)]
+    gold, length, variety = (measure.double().reshape(-1, most) for measure in others)
+    ranked = [measure.gather(1, proxy.argsort(dim=1, stable=True)) for measure in (proxy, gold, length, variety)]
     points = []
     for n in sorted({1, *ns}):
-        means = [(one * best_of_chances(most, n)).sum(dim=1) for one in ranked]  # by prompt
+        means = [(measure * best_of_chances(most, n)).sum(dim=1) for measure in ranked]  # by prompt
         best = [number * most + place for number, place in enumerate(proxy[:, :n].argmax(dim=1).tolist())]
         kept = [Sample(rows.prompts[row], rows.responses[row], *_both(proxy, gold, row)) for row in best]
         points.append(_best_point(n, *means, samples=kept))

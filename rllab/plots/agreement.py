@@ -25,14 +25,14 @@ class Point:
 def accuracy_curve(points: Sequence[Point]) -> Drawing:
     """Draw accuracy on labels kept aside against the number of labels, between guessing and the Bayes ceiling."""
     labels = [EndLabel("learned", points[-1].accuracy, "reward"), EndLabel("guessing", 0.5, "dim")]
-    traces, known = [_learned(points)], [one for one in points if one.ceiling is not None]
+    traces, known = [_learned(points)], [point for point in points if point.ceiling is not None]
     if known:
         traces.append(_ceiling(known))
         labels.append(EndLabel("ceiling", known[-1].ceiling or 0.0, "ink"))
     low, high = 0.0, 1.05
     layout = {
         "height": HEIGHT,
-        "xaxis": {"range": [0, 1.1 * max(10, *(one.labels for one in points))], "nticks": 6},
+        "xaxis": {"range": [0, 1.1 * max(10, *(point.labels for point in points))], "nticks": 6},
         "yaxis": {"range": [low, high], "nticks": 6},
         "shapes": [_line(0.5)],
     } | end_labels(labels, low=low, high=high, height=PLOT_HEIGHT)
@@ -41,16 +41,16 @@ def accuracy_curve(points: Sequence[Point]) -> Drawing:
 
 def calibration_curve(bins: Sequence[Bin]) -> Drawing:
     """Draw how often a reward is right against how sure it is; on the diagonal the two are one."""
-    intervals = [likely_share(one.observed, one.count) for one in bins]
+    intervals = [likely_share(bucket.observed, bucket.count) for bucket in bins]
     dots = {
         "type": "scatter",
         "mode": "markers",
         "name": "pairs kept aside",
-        "x": [one.predicted for one in bins],
-        "y": [one.observed for one in bins],
-        "error_y": _errors([one.observed for one in bins], intervals),
+        "x": [bucket.predicted for bucket in bins],
+        "y": [bucket.observed for bucket in bins],
+        "error_y": _errors([bucket.observed for bucket in bins], intervals),
         "marker": {"color": colour("reward"), "size": 9},
-        "hovertext": [f"{one.count} pairs" for one in bins],
+        "hovertext": [f"{bucket.count} pairs" for bucket in bins],
         "hovertemplate": "sure %{x:.2f}, right %{y:.2f}: %{hovertext}",
     }
     diagonal = {"type": "line", "x0": 0.5, "x1": 1, "y0": 0.5, "y1": 1, "layer": "below"}
@@ -64,13 +64,13 @@ def calibration_curve(bins: Sequence[Bin]) -> Drawing:
 
 
 def _learned(points: Sequence[Point]) -> dict[str, Any]:
-    values = [one.accuracy for one in points]
-    intervals = [likely_share(one.accuracy, one.held_out) for one in points]
+    values = [point.accuracy for point in points]
+    intervals = [likely_share(point.accuracy, point.held_out) for point in points]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": "held-out accuracy",
-        "x": [one.labels for one in points],
+        "x": [point.labels for point in points],
         "y": values,
         "error_y": _errors(values, intervals),
         "line": {"color": colour("reward"), "width": 2},
@@ -84,8 +84,8 @@ def _ceiling(points: Sequence[Point]) -> dict[str, Any]:
         "type": "scatter",
         "mode": "lines+markers",
         "name": "Bayes ceiling",
-        "x": [one.labels for one in points],
-        "y": [one.ceiling for one in points],
+        "x": [point.labels for point in points],
+        "y": [point.ceiling for point in points],
         "line": {"color": colour("ink"), "width": 2, "dash": "dot"},
         "marker": {"color": colour("ink"), "size": 4},
         "hovertemplate": "nobody can foresee more than %{y:.2f}",

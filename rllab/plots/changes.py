@@ -33,20 +33,23 @@ class Candidate:
 def before_and_after(candidates: Sequence[Candidate]) -> Drawing:
     """Draw each candidate's probability before (pale) and after (full), and where the gradient predicted it (line)."""
     traces = [
-        _bars("before", [one.before for one in candidates], faded("policy", 0.35)),
-        _bars("after", [one.after for one in candidates], colour("policy")),
-        _ticks("predicted", [one.predicted_prob for one in candidates]),
+        _bars("before", [candidate.before for candidate in candidates], faded("policy", 0.35)),
+        _bars("after", [candidate.after for candidate in candidates], colour("policy")),
+        _ticks("predicted", [candidate.predicted_prob for candidate in candidates]),
     ]
-    most = max(max(one.before, one.after, one.predicted_prob) for one in candidates)
+    most = max(max(candidate.before, candidate.after, candidate.predicted_prob) for candidate in candidates)
     layout = _layout(candidates) | {"yaxis": {"range": [0, 1.1 * most]}, "barmode": "group", "bargap": 0.3}
     return drawing(traces, x="next token", y="probability", layout=layout)
 
 
 def change_bars(candidates: Sequence[Candidate]) -> Drawing:
     """Draw the measured change of each candidate's log-prob (bar) beside the predicted one (line)."""
-    measured, predicted = [one.measured for one in candidates], [one.predicted for one in candidates]
+    measured, predicted = (
+        [candidate.measured for candidate in candidates],
+        [candidate.predicted for candidate in candidates],
+    )
     low, high = span([*measured, *predicted], around=0.0, least=1e-6)
-    signs = [colour("up" if one > 0 else "down") for one in measured]
+    signs = [colour("up" if change > 0 else "down") for change in measured]
     traces = [_bars("measured", measured, signs), _ticks("predicted", predicted)]
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": colour("edge")}}
     layout = _layout(candidates) | {"yaxis": {"range": [low, high]}, "shapes": [zero], "bargap": 0.4}
@@ -55,7 +58,7 @@ def change_bars(candidates: Sequence[Candidate]) -> Drawing:
 
 def _layout(candidates: Sequence[Candidate]) -> dict[str, Any]:
     places = list(range(len(candidates)))
-    names = [esc(one.token, limit=9) for one in candidates]
+    names = [esc(candidate.token, limit=9) for candidate in candidates]
     return {
         "height": HEIGHT,
         "xaxis": {"tickvals": places, "ticktext": names, "range": [-0.6, len(places) - 0.4]},
@@ -63,14 +66,14 @@ def _layout(candidates: Sequence[Candidate]) -> dict[str, Any]:
 
 
 def _bars(name: str, heights: Sequence[float], colours: str | list[str]) -> dict[str, Any]:
-    written = [fixed(one, 3, signed=True) if name == "measured" else probability(one) for one in heights]
+    written = [fixed(height, 3, signed=True) if name == "measured" else probability(height) for height in heights]
     return {
         "type": "bar",
         "name": name,
         "x": list(range(len(heights))),
         "y": list(heights),
         "marker": {"color": colours, "line": {"color": colour("policy"), "width": 1.5 if name == "before" else 0}},
-        "hovertext": [f"{name} {one}" for one in written],
+        "hovertext": [f"{name} {note}" for note in written],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
@@ -85,6 +88,6 @@ def _ticks(name: str, heights: Sequence[float]) -> dict[str, Any]:
         "x": list(range(len(heights))),
         "y": list(heights),
         "marker": marker,
-        "hovertext": [f"{name} {fixed(one, 3, signed=True)}" for one in heights],
+        "hovertext": [f"{name} {fixed(height, 3, signed=True)}" for height in heights],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }

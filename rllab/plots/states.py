@@ -193,7 +193,7 @@ def credit_bars(
     labels = [EndLabel("GAE", advantages[-1], "dim"), EndLabel("\u25cf r", rewards[-1], "reward")]
     traces = [
         _bars(deltas),
-        _trace("r, the reward", [_paid(one) for one in rewards], "markers", "reward", size=9),
+        _trace("r, the reward", [_paid(reward) for reward in rewards], "markers", "reward", size=9),
         _trace("GAE", advantages, "lines+markers", "dim") | {"marker": {"color": _signs(advantages), "size": 8}},
     ]
     if exact:

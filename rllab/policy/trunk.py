@@ -57,7 +57,7 @@ class FrozenTrunk:
         """Tell whether a model's embedding and first blocks are frozen and lie in the same memory as these."""
         if base.config.num_hidden_layers < cut:
             return False
-        theirs, ours = (_parameters(one, cut) for one in (base, self._base))
+        theirs, ours = (_parameters(model, cut) for model in (base, self._base))
         return all(
             not one.requires_grad and one.data_ptr() == other.data_ptr()
             for one, other in zip(theirs, ours, strict=True)
@@ -66,7 +66,7 @@ class FrozenTrunk:
     def _hidden(self, sequences: Sequences) -> dict[int, Tensor]:
         """Return the hidden states (B, P+T, H) after each cut, made now or kept from before."""
         rows = (sequences.tokens, sequences.attention_mask)
-        key = tuple((one.data_ptr(), one.shape, one.stride()) for one in rows)
+        key = tuple((row.data_ptr(), row.shape, row.stride()) for row in rows)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = (rows, self._run(sequences))

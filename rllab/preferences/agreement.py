@@ -50,7 +50,7 @@ class Agreement:
     @property
     def calibration_error(self) -> float:
         """Return the mean distance of predicted and observed shares, each bin by its pairs."""
-        return sum(one.count * abs(one.predicted - one.observed) for one in self.calibration) / self.pairs
+        return sum(bucket.count * abs(bucket.predicted - bucket.observed) for bucket in self.calibration) / self.pairs
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def against_gold(world: World, reward: Reward, sequences: Sequences) -> AgainstG
     """Compare the order that a reward gives to responses with gold's; only responses to one prompt are paired."""
     if world.gold is None:
         raise LabError("world", world.name, "it has no gold judge to compare with")
-    ours, gold = (one.score(sequences).total.double() for one in (reward, world.gold))
+    ours, gold = (judge.score(sequences).total.double() for judge in (reward, world.gold))
     first, second = torch.triu_indices(len(sequences), len(sequences), offset=1)
     signs = torch.sign(ours[first] - ours[second]), torch.sign(gold[first] - gold[second])
     counted = (sequences.group[first] == sequences.group[second]) & (signs[1] != 0)

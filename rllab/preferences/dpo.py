@@ -63,7 +63,9 @@ class ImplicitReward:
     def prefix_scores(self, sequences: Sequences) -> Tensor:
         """Score the text up to and with each token, (B, T); 0 on padding."""
         with torch.no_grad():
-            ours, theirs = (token_logprobs(one, sequences, self.temperature) for one in (self.policy, self.reference))
+            ours, theirs = (
+                token_logprobs(policy, sequences, self.temperature) for policy in (self.policy, self.reference)
+            )
         gain = torch.where(sequences.response_mask, ours - theirs, 0.0)
         return torch.where(sequences.response_mask, self.beta * gain.cumsum(dim=1), 0.0)
 

@@ -58,7 +58,7 @@ class Interval:
 
 def interval(numbers: Sequence[float]) -> Interval:
     """Return mean and 95% interval by Student's t; numbers that are none are left out."""
-    finite = [one for one in numbers if math.isfinite(one)]
+    finite = [number for number in numbers if math.isfinite(number)]
     if not finite:
         return Interval(math.nan, math.nan, math.nan, 0)
     mean = statistics.fmean(finite)
@@ -277,10 +277,10 @@ def compare_runs(runs: Sequence[RunRecord]) -> RunComparison:
     for run in runs:
         sorted_runs.setdefault(repr(sorted(_asked(run).items())), []).append(run)
     asked = [_asked(group[0]) for group in sorted_runs.values()]
-    differing = [name for name in asked[0] if any(one[name] != asked[0][name] for one in asked)]
+    differing = [name for name in asked[0] if any(settings[name] != asked[0][name] for settings in asked)]
     names = [_name(group[0], differing) for group in sorted_runs.values()]
     arms = [RunArm(name, tuple(group)) for name, group in zip(_told_apart(names), sorted_runs.values(), strict=True)]
-    return RunComparison(tuple(arms), {name: tuple(one[name] for one in asked) for name in differing})
+    return RunComparison(tuple(arms), {name: tuple(settings[name] for settings in asked) for name in differing})
 
 
 def recorded(trainer: Trainer, *, name: str = "") -> RunRecord:

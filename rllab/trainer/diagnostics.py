@@ -79,7 +79,7 @@ def reward_account(curves: Curves) -> Finding | None:
     if not off:
         return None
     last, since = off[-1], off[0].index
-    if all(abs(_gap(one) - 2 * _price(one)) < 1e-3 * _size(one) for one in off):
+    if all(abs(_gap(one) - 2 * _kl_cost(one)) < 1e-3 * _size(one) for one in off):
         return _wrong_sign(last, since)
     return Finding(
         "what the tokens are paid is not the score",
@@ -93,7 +93,7 @@ def reward_account(curves: Curves) -> Finding | None:
     )
 
 
-def _price(record: UpdateRecord) -> float:
+def _kl_cost(record: UpdateRecord) -> float:
     """Return what the KL costs inside the reward."""
     in_reward = record.config["kl_in"] == "reward"
     return record.metrics["kl_coef"] * record.metrics["objective/kl"] if in_reward else 0.0
@@ -101,7 +101,7 @@ def _price(record: UpdateRecord) -> float:
 
 def _gap(record: UpdateRecord) -> float:
     """Return what the tokens were paid beyond score and KL."""
-    return record.metrics["objective/rlhf_reward"] - (record.metrics["objective/scores"] - _price(record))
+    return record.metrics["objective/rlhf_reward"] - (record.metrics["objective/scores"] - _kl_cost(record))
 
 
 def _size(record: UpdateRecord) -> float:
@@ -225,7 +225,7 @@ def silent_batch(curves: Curves) -> Finding | None:
         else "The scores differ, but never within a group: each response is compared with itself. Groups have one "
         "member, by the setting or because rows of one prompt do not share their group number.",
         ("huggingface/trl #3452", "huggingface/trl #5697", "wenet-e2e/west #121", "R1-V #146"),
-        next(one.index for one in curves.history if one.metrics["policy/weights_std"] <= 1e-12),
+        next(record.index for record in curves.history if record.metrics["policy/weights_std"] <= 1e-12),
     )
 
 

@@ -129,8 +129,8 @@ def _view(world: World, name: str, config: Config, rows: Rollout, job: Job) -> A
 
 def _gradient(trainer: Trainer) -> Tensor:
     """Return the gradient of the loss over the policy's trainable weights as one vector, (N,)."""
-    parameters = [one for one in trainer.world.policy.model.parameters() if one.requires_grad]
-    parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+    parameters = [parameter for parameter in trainer.world.policy.model.parameters() if parameter.requires_grad]
+    parts = [torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in parameters]
     return torch.cat([part.detach().flatten() for part in parts])
 
 

@@ -153,7 +153,7 @@ def _step(start: Trainer, scale: float, job: Job) -> tuple[Trainer, OpenedUpdate
 def _seen(start: Trainer, stepped: Trainer, states: Sequence[Chosen], rows: Sequences) -> dict[str, Any]:
     """Read chosen states before and after a step, and predict the change."""
     chosen = [_checked(start, prompt, ids) for prompt, ids in states]
-    before, after = (_read(one.world, chosen, start.config.temperature) for one in (start, stepped))
+    before, after = (_read(trainer.world, chosen, start.config.temperature) for trainer in (start, stepped))
     return {
         "states": tuple((prompt, tuple(ids)) for prompt, ids in chosen),
         "visits": tuple(_visits(rows, prompt, ids) for prompt, ids in chosen),
@@ -237,11 +237,11 @@ def _along(before: nn.Module, after: nn.Module, read: Callable[[], Tensor]) -> T
     """Return the derivative of what is read in the direction of a step, exact to first order (forward-mode AD)."""
     there = dict(after.named_parameters())
     weights = {name: one.detach() for name, one in before.named_parameters() if one.requires_grad}
-    step = {name: there[name].detach() - one for name, one in weights.items()}
+    step = {name: there[name].detach() - weight for name, weight in weights.items()}
     readout = _Readout(before, read)
 
     def at(parameters: dict[str, Tensor]) -> Tensor:
-        named = {f"network.{name}": one for name, one in parameters.items()}
+        named = {f"network.{name}": parameter for name, parameter in parameters.items()}
         read_there: Tensor = torch.func.functional_call(readout, named, ())
         return read_there
 
@@ -275,8 +275,8 @@ def _spill(start: Trainer, stepped: Trainer, rows: Sequences, job: Job) -> tuple
         job=job.quiet(),
     )
     with torch.no_grad():
-        logits = [one.world.policy.logits(texts, temperature=config.temperature) for one in (start, stepped)]
-        values = [one.world.critic.state_values(texts)[:, :-1] for one in (start, stepped)]
+        logits = [trainer.world.policy.logits(texts, temperature=config.temperature) for trainer in (start, stepped)]
+        values = [trainer.world.critic.state_values(texts)[:, :-1] for trainer in (start, stepped)]
     mask = texts.response_mask
     kl = masked_mean(categorical_kl(logits[1], logits[0]), mask, dim=1)
     moved = (torch.log_softmax(logits[1], dim=-1) - torch.log_softmax(logits[0], dim=-1)).abs().amax(dim=-1)

@@ -131,7 +131,7 @@ class RunLock:
 def prune_snapshots(snapshots: Sequence[Snapshot], *, budget: int) -> list[Snapshot]:
     """Drop every second snapshot until the rest fit into a budget in bytes; the first and the last stay."""
     kept = list(snapshots)
-    while len(kept) > 2 and sum(one.bytes for one in kept) > budget:
+    while len(kept) > 2 and sum(snapshot.bytes for snapshot in kept) > budget:
         kept = [kept[0], *kept[2:-1:2], kept[-1]]
     return kept
 

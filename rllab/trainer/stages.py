@@ -229,7 +229,7 @@ class Stages:
     @property
     def replaced(self) -> tuple[str, ...]:
         """Name the stages that are not the lab's own."""
-        return tuple(one.name for one in fields(self) if getattr(self, one.name) is not one.default)
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not field.default)
 
 
 STAGES = Stages()

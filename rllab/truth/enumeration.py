@@ -140,7 +140,7 @@ def _cost(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int) -> tu
 def _multiplications(policy: Policy) -> int:
     """Return how many weights take part in reading one token: all but the tables that are only looked up."""
     tables = {id(table.weight) for table in policy.model.modules() if isinstance(table, torch.nn.Embedding)}
-    return sum(one.numel() for one in policy.model.parameters() if id(one) not in tables)
+    return sum(parameter.numel() for parameter in policy.model.parameters() if id(parameter) not in tables)
 
 
 def _reference(

@@ -50,10 +50,10 @@ def combine(estimates: Sequence[Estimate], weights: Sequence[float], *, plus: fl
     of a difference is then that of the differences, which is often far smaller than the errors of its parts.
     """
     first = estimates[0]
-    mean = plus + sum(weight * one.mean for one, weight in zip(estimates, weights, strict=True))
+    mean = plus + sum(weight * estimate.mean for estimate, weight in zip(estimates, weights, strict=True))
     if first.kind != "monte-carlo":
         return Estimate(mean, first.standard_error, first.samples, first.kind, first.objective)
-    returns = torch.tensor([one.returns for one in estimates], dtype=torch.float64)  # (estimates, samples)
+    returns = torch.tensor([estimate.returns for estimate in estimates], dtype=torch.float64)  # (estimates, samples)
     return sample_mean(plus + torch.tensor(weights, dtype=torch.float64) @ returns, first.objective)
 
 
@@ -187,7 +187,7 @@ def estimate(
     query.check(prefixes)
     check_kinds(kinds)
     wanted = [tuple(prefix) for prefix in prefixes]
-    return [one for kind in kinds for one in WAYS[kind](query, wanted)]
+    return [value for kind in kinds for value in WAYS[kind](query, wanted)]
 
 
 def check_kinds(kinds: object) -> None:
@@ -222,12 +222,12 @@ class Candidates:
     @property
     def advantages(self) -> tuple[float, ...]:
         """Return A = Q - V of each action."""
-        return tuple(one.mean - self.value.mean for one in self.q)
+        return tuple(estimate.mean - self.value.mean for estimate in self.q)
 
     @property
     def errors(self) -> tuple[float, ...]:
         """Return the standard error of each A, from differences sample by sample; not a number where learned."""
-        return tuple(difference(one, self.value).standard_error for one in self.q)
+        return tuple(difference(estimate, self.value).standard_error for estimate in self.q)
 
     def is_sure(self, at: int) -> bool:
         """Tell whether the sign of an action's A is more than chance; of what is not sampled no chance is known."""
@@ -269,7 +269,9 @@ def of_tree(tree: Tree, prefix: Prefix, token_ids: Sequence[int]) -> Candidates:
     rest = torch.ones_like(probs).index_fill(0, torch.tensor(token_ids, dtype=torch.long), 0.0) * probs
     whole = float(rest.sum())
     mean = float((rest * q.nan_to_num(0.0)).sum()) / whole if whole > NEVER else value.mean
-    made = [Estimate(one, 0.0, value.samples, "exact", tree.objective) for one in (*q[list(token_ids)].tolist(), mean)]
+    made = [
+        Estimate(mean_q, 0.0, value.samples, "exact", tree.objective) for mean_q in (*q[list(token_ids)].tolist(), mean)
+    ]
     return Candidates(
         prefix, tuple(token_ids), tuple(probs[list(token_ids)].tolist()), tuple(made[:-1]), made[-1], value
     )
@@ -316,7 +318,7 @@ class Next:
         cls, prefix: Prefix, logits: Sequence[Tensor], *, temperature: float, critic: Decoder | None = None
     ) -> Next:
         """Keep what policy and reference say of a state, logits (A,) of both."""
-        logprobs = [torch.log_softmax(one.double().cpu() / temperature, dim=0) for one in logits]
+        logprobs = [torch.log_softmax(row.double().cpu() / temperature, dim=0) for row in logits]
         return cls(prefix, logprobs[0], logprobs[1], critic)
 
     def values(self, query: Query, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
@@ -365,7 +367,7 @@ def _learned(query: Query, here: Next, chosen: Prefix) -> Candidates:
     value = combine(q, (probs / probs.sum()).tolist())
     own, shown = tuple(probs[: len(chosen)].tolist()), q[: len(chosen)]
     rest = 1.0 - sum(own)
-    known = sum(prob * one.mean for prob, one in zip(own, shown, strict=True))
+    known = sum(prob * action.mean for prob, action in zip(own, shown, strict=True))
     mean = (value.mean - known) / rest if rest > NEVER else value.mean
     return Candidates(
         here.prefix, chosen, own, tuple(shown), Estimate(mean, float("nan"), 0, "learned", query.objective), value

@@ -93,7 +93,7 @@ def continue_from(
         logits = [decoder.logits / temperature for decoder in decoders]
         probs = pages.allowed(torch.softmax(logits[0], dim=-1))
         chosen = sample(probs, noise.at(pages.positions, pages.samples))
-        pages.write(chosen, [selected_logprobs(one, chosen) for one in logits] if len(logits) > 1 else [])
+        pages.write(chosen, [selected_logprobs(row, chosen) for row in logits] if len(logits) > 1 else [])
         if not bool(pages.open.any()):
             return pages.finished()
         if pages.crowded or _full(decoders[0]):
@@ -309,7 +309,9 @@ class Family:
 def _parts(task: _Task, prefixes: Sequence[Sequence[int]], samples: int) -> Iterator[tuple[list[int], slice]]:
     """Cut the work into prefixes and samples that fit into memory together, the longest prefixes first."""
     policy = task.world.policy
-    unfinished = [n for n, one in enumerate(prefixes) if not is_over(one, eos=policy.eos_id, horizon=task.horizon)]
+    unfinished = [
+        n for n, prefix in enumerate(prefixes) if not is_over(prefix, eos=policy.eos_id, horizon=task.horizon)
+    ]
     unfinished.sort(key=lambda number: -len(prefixes[number]))
     size = rows_at_once(policy, width=len(task.ids) + task.horizon)
     for part in slices(samples, size=size):

@@ -135,8 +135,8 @@ class Tree:
         """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached."""
         theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other, job)
         return sum(
-            float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - one)).nansum())
-            for reach, level, one in zip(self.reach, self.levels, theirs, strict=True)
+            float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - level_values)).nansum())
+            for reach, level, level_values in zip(self.reach, self.levels, theirs, strict=True)
         )
 
     def leaf_logprobs_of(self, other: Policy, *, job: Job = NO_JOB) -> Tensor:

@@ -131,4 +131,4 @@ def _from_above(left: Sequence[tuple[int, int]], root: int = 0) -> list[int]:
     """Return the places of a line and of all below it, those that leave it last first."""
     below = [place for place in range(1, len(left)) if -left[place][1] == root]
     below.sort(key=lambda place: -left[place][0])
-    return [root, *(one for place in below for one in _from_above(left, place))]
+    return [root, *(row for place in below for row in _from_above(left, place))]

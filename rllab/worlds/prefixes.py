@@ -79,8 +79,10 @@ def scored(
         job.check()
         found.append(objective.score(rows.select(some)))
         count(some.stop)
-    parts = {name: torch.cat([one.parts[name] for one in found]) for name in found[0].parts}
-    return Scores(torch.cat([one.total for one in found]), parts, torch.cat([one.per_token for one in found]))
+    parts = {name: torch.cat([scores.parts[name] for scores in found]) for name in found[0].parts}
+    return Scores(
+        torch.cat([scores.total for scores in found]), parts, torch.cat([scores.per_token for scores in found])
+    )
 
 
 def open_ended(policy: Policy, prompt: str, rows: Sequence[Sequence[int]], *, horizon: int) -> Sequences:

@@ -68,8 +68,8 @@ def read(world: World, reward: Reward, response: Sequences) -> RewardTrace:
         name=reward.name,
         kind=kind_of(reward),
         prefix_scores=_row(prefix_scores),
-        paid={timing: _row(one.per_token) for timing, one in scores.items()},
-        level={timing: _row(one) for timing, one in levels.items()},
+        paid={timing: _row(score.per_token) for timing, score in scores.items()},
+        level={timing: _row(level) for timing, level in levels.items()},
         total=float(scores["end"].total[0]),
         parts=parts,
     )

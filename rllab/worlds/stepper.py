@@ -111,7 +111,8 @@ class Stepper:
         size = len(probs)
         top = torch.topk(probs, size if size <= SHOW_ALL else SHOWN).indices
         others = [
-            max(0.0, 1.0 - float(one[top].sum())) if size > SHOW_ALL else 0.0 for one in (probs, sampling, ref_probs)
+            max(0.0, 1.0 - float(distribution[top].sum())) if size > SHOW_ALL else 0.0
+            for distribution in (probs, sampling, ref_probs)
         ]
         return State(
             t=t,

@@ -165,7 +165,7 @@ def score_again(case: Case, job: Job) -> Sighting:
     if not bool(off.any()):
         return Sighting(f"Scored again, all {len(again)} responses get the score that they had.", agrees=True)
     row = int((again - written).abs().argmax())
-    had, gets = (_written(float(one[row])) for one in (written, again))
+    had, gets = (_written(float(scores[row])) for scores in (written, again))
     return Sighting(
         f"Scored again, {int(off.sum())} of {len(again)} responses get another score; "
         f"{case.last.rollout.responses[row]!r} had {had} and gets {gets}.",

@@ -28,7 +28,7 @@ def luck_by_token(trees: Mapping[str, Tree]) -> Callable[[str], Picture]:
         probs, returns = tree.leaf_logprobs.exp(), tree.leaf_returns
         whole = float(probs @ (returns - probs @ returns).square())
         names = [f"token {at + 1}" for at in range(len(shares))]
-        texts = {"text": [fixed(one) for one in shares], "textposition": "outside", "cliponaxis": False}
+        texts = {"text": [fixed(share) for share in shares], "textposition": "outside", "cliponaxis": False}
         bars = {"type": "bar", "x": names, "y": shares, "marker": {"color": colour("value")}} | texts
         drawn = drawing([bars], x="", y="E[A²] (reward²)", layout={"height": HEIGHT, "bargap": 0.4})
         most = shares.index(max(shares))

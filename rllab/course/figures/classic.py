@@ -27,7 +27,7 @@ def optimisers_curse(actions: int) -> Picture:
         ("double estimator", [points[one][1] for one in ACTION_COUNTS], "policy"),
     ]
     drawn = _lines(ACTION_COUNTS, curves, x="actions, all worth 0", y="mean estimate of the best", mark=actions)
-    single, double = (fixed(one) for one in points[actions])
+    single, double = (fixed(point) for point in points[actions])
     words = f"Of {actions} actions worth 0 the best looks worth {single}; a second estimate of that one says {double}."
     return Picture(drawn, words, "bias of the maximum by number of actions")
 
@@ -47,7 +47,7 @@ def planning(tree: Tree, values: Sequence[Tensor]) -> Callable[[int], Picture]:
         names = ["one sample", f"best of {samples}", f"look-ahead {depth}", "best there is"]
         roles = ["policy", "policy", "value", "ink"]
         bars = {"type": "bar", "x": names, "y": heights, "marker": {"color": [colour(role) for role in roles]}}
-        written = {"text": [fixed(one, 3) for one in heights], "textposition": "outside", "cliponaxis": False}
+        written = {"text": [fixed(height, 3) for height in heights], "textposition": "outside", "cliponaxis": False}
         drawn = drawing([bars | written], x="", y="score (reward)", layout={"height": HEIGHT, "margin": {"t": 24}})
         text = tree.policy.decode(plan.ids)
         said = (

@@ -35,7 +35,7 @@ def gradient_cloud(tree: Tree, *, seed: int = 0) -> Callable[[str, float, float]
     def draw(baseline: str, shift: float, batch: float) -> Picture:
         found, size = cloud(tree, baseline, shift=shift), int(batch)
         widest = cloud(tree, "nothing", shift=shift)  # one scale for all baselines
-        dots, frame = (_means(one, size, seed=seed) @ plane for one in (found, widest))
+        dots, frame = (_means(sampled, size, seed=seed) @ plane for sampled in (found, widest))
         drawn = _figure(dots, found.truth @ plane, found.mean @ plane, frame)
         length, spread = float(found.truth.norm()), (found.variance / size) ** 0.5
         bias = "their mean is the truth" if found.bias < SAME else f"their mean is off by {fixed(found.bias)}"

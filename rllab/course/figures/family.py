@@ -28,7 +28,7 @@ CORNERS = {"A": (0.0, 0.0), "B": (1.0, 0.0), "C": (0.5, 0.75**0.5)}
 
 def group_advantages(scores: str, shift: float) -> Picture:
     """Draw the advantages of one group in three ways; `scores` are numbers with spaces between them."""
-    given = torch.tensor([float(one) for one in scores.split()], dtype=torch.float64) + shift
+    given = torch.tensor([float(word) for word in scores.split()], dtype=torch.float64) + shift
     group = torch.zeros(len(given), dtype=torch.long)
     ways: Mapping[str, tuple[Tensor, str]] = {
         "RLOO": (leave_one_out(given, group), "policy"),
@@ -42,7 +42,7 @@ def group_advantages(scores: str, shift: float) -> Picture:
         words = "All answers score the same: the group is silent, and nobody is pushed anywhere."
     else:
         mean, spread = float(given.mean()), float(given.std(unbiased=False))
-        said = ", ".join(fixed(one, signed=True) for one in ways["GRPO"][0].tolist())
+        said = ", ".join(fixed(advantage, signed=True) for advantage in ways["GRPO"][0].tolist())
         words = f"Mean {fixed(mean)}, standard deviation {fixed(spread)}: GRPO gives {said}."
     return Picture(drawn, words, "advantages of each answer in RLOO, Dr. GRPO and GRPO")
 
@@ -182,7 +182,7 @@ def same_direction(comparison: BatchComparison) -> Picture:
         "x": names,
         "y": names,
         "z": cosines,
-        "text": [[fixed(one) for one in row] for row in cosines],
+        "text": [[fixed(score) for score in row] for row in cosines],
         "texttemplate": "%{text}",
         "textfont": {"color": colour("ink")},  # plotly would choose by the light theme's colours
         "colorscale": [[0, faded("policy", 0.04)], [1, faded("policy", 0.5)]],

@@ -23,7 +23,9 @@ def price_of_kl(tree: Tree, betas: Sequence[float] = BETAS) -> Callable[[float],
 
     def draw(beta: float) -> Picture:
         chosen = best[beta]
-        frontier = Line("frontier", [one.kl for one in edge], [one.reward for one in edge], "ink")
+        frontier = Line(
+            "frontier", [best_policy.kl for best_policy in edge], [best_policy.reward for best_policy in edge], "ink"
+        )
         here = Line(f"β = {beta:g}", [chosen.kl], [chosen.reward], "policy", mode="markers")
         likely = int(chosen.leaf_logprobs.argmax())
         words = (

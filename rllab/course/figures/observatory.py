@@ -14,7 +14,7 @@ HEIGHT = 260
 STEPS = 60  # places at which a fitted law is drawn
 
 
-def pressed(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: float | None = None) -> Drawing:
+def optimised(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: float | None = None) -> Drawing:
     """Draw the proxy of one method, and gold and the laws fitted to it where they may be seen; `guess` is a mark."""
     d = [point.d for point in curve.points]
     drawn = [Line("proxy", d, [point.proxy for point in curve.points], "reward", mode="lines+markers")]
@@ -47,4 +47,4 @@ def _law(form: Form, curve: Curve, dash: str) -> Line:
     near = min(point.d for point in curve.points if point.d > 0)
     d = [near + (far - near) * place / STEPS for place in range(STEPS + 1)]
     start = curve.points[0].gold
-    return Line(form.name, d, [start + form.at(one) for one in d], "ink", dash)
+    return Line(form.name, d, [start + form.at(distance) for distance in d], "ink", dash)

@@ -62,7 +62,7 @@ def _heights(
 def loss_beside_score(history: Sequence[Mapping[str, float]]) -> Picture:
     """Draw the policy's loss and the score of a run, `history` being the metrics of update 1, 2, ..."""
     updates = list(range(1, len(history) + 1))
-    loss, score = ([one[name] for one in history] for name in ("loss/policy_avg", "objective/scores"))
+    loss, score = ([record[name] for record in history] for name in ("loss/policy_avg", "objective/scores"))
     lines = [Line("score", updates, score, "reward"), Line("policy loss", updates, loss, "ink")]
     fell = sum(after < before for before, after in itertools.pairwise(loss))
     words = (
@@ -78,7 +78,7 @@ def account(row: Mapping[str, Any], kl_coef: float) -> Picture:
     `row` is one response of an opened update, lists over its tokens: `tokens`, `paid` and `kl`, its sample in nats.
     """
     names = [f"{at + 1} {esc(token)}" for at, token in enumerate(row["tokens"])]
-    scores, prices = row["paid"], [-kl_coef * one for one in row["kl"]]
+    scores, prices = row["paid"], [-kl_coef * kl for kl in row["kl"]]
     traces = [
         {"type": "bar", "name": name, "x": names, "y": heights, "marker": {"color": colour(role)}}
         for name, heights, role in (("score", scores, "reward"), ("\u2212\u03b2 KL", prices, "kl"))

@@ -29,8 +29,8 @@ def entropy_by_temperature(states: Mapping[str, Tensor], names: Mapping[int, str
         here, mean = float(entropy(z / tau)), float(pi @ z)
         slope = float(pi @ (z - mean).square()) / tau**3
         ends = [max(TAUS[0], tau - REACH), tau + REACH]
-        curve = Line("H(τ)", TAUS, [float(entropy(z / one)) for one in TAUS], "policy")
-        tangent = Line("", ends, [here + slope * (one - tau) for one in ends], "ink", "dash")
+        curve = Line("H(τ)", TAUS, [float(entropy(z / temperature)) for temperature in TAUS], "policy")
+        tangent = Line("", ends, [here + slope * (end - tau) for end in ends], "ink", "dash")
         most = math.log(len(z))
         ceiling = Line("log |V|", [TAUS[0], TAUS[-1]], [most, most], "edge", "dot")
         drawn = line_chart([curve, tangent, ceiling], Axes("temperature τ", "entropy H (nats)", around=0.0, mark=tau))

@@ -148,7 +148,7 @@ def table(policy: Policy, grammar: dict[str, Any]) -> TabularForCausalLM:
     """Write the transformer's log-probs of every state into a table: the same policy, without sharing."""
     model = TabularForCausalLM(_table_config(policy, grammar)).double()
     vocabulary, horizon = len(grammar["vocabulary"]), grammar["horizon"]
-    prefixes = [list(one) for size in range(horizon) for one in itertools.product(range(vocabulary), repeat=size)]
+    prefixes = [list(ids) for size in range(horizon) for ids in itertools.product(range(vocabulary), repeat=size)]
     rows = [[*prefix, policy.eos_id] for prefix in prefixes]  # the added token is what the state chooses
     with torch.no_grad():
         for number, prompt in enumerate(grammar["prompts"]):

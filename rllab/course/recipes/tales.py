@@ -152,14 +152,16 @@ def _middle(grammar: StoryGrammar, count: int, chance: random.Random) -> list[st
 def _openings(grammar: StoryGrammar, plan: Plan) -> list[Pattern]:
     """Return the openings of the want; animals are introduced with what they are."""
     return [
-        one for one in grammar.openings if one.want == plan.want and ("species" in one.slots) == bool(plan.hero.species)
+        opening
+        for opening in grammar.openings
+        if opening.want == plan.want and ("species" in opening.slots) == bool(plan.hero.species)
     ]
 
 
 def _header(grammar: StoryGrammar, plan: Plan, chance: random.Random) -> str:
     """Write the task: `Finish in 3 sentences :`."""
     number = "sentence" if plan.sentences == 1 else "sentences"
-    pattern = next(one for one in grammar.headers if number in one.items)
+    pattern = next(header for header in grammar.headers if number in header.items)
     return grammar.fill(pattern, {"count": str(plan.sentences)}, chance)
 
 
@@ -207,10 +209,10 @@ def quality(world: World, sequences: Sequences, grammar: StoryGrammar) -> Qualit
     """Measure responses."""
     if world.gold is None:
         raise LabError("world", world.name, "it has no gold judge, so its texts cannot be measured")
-    sentences = [one for response in sequences.responses for one in sentences_of(response.split())]
+    sentences = [words for response in sequences.responses for words in sentences_of(response.split())]
     gold = world.gold.score(sequences).total.double()
     return Quality(
-        parseable=sum(grammar.parse(one) is not None for one in sentences) / max(1, len(sentences)),
+        parseable=sum(grammar.parse(sentence) is not None for sentence in sentences) / max(1, len(sentences)),
         ended=sequences.ended.double().mean().item(),
         distinct=len(set(sequences.responses)) / len(sequences),
         length=sequences.lengths.double().mean().item(),

@@ -57,7 +57,7 @@ def planned_values(tree: Tree, values: Sequence[Tensor], *, depth: int) -> list[
             paid + tree.objective.gamma * following(after, level.child)
             for level, paid, after in zip(tree.levels, tree.rewards, beyond, strict=True)
         ]
-        worth = [one.max(dim=1).values for one in q]
+        worth = [estimate.max(dim=1).values for estimate in q]
     return q
 
 
