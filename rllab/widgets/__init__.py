@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.maze import MazePanel as MazePanel
     from rllab.widgets.microscope import MicroscopePanel as MicroscopePanel
     from rllab.widgets.observatory import ObservatoryPanel as ObservatoryPanel
-    from rllab.widgets.reward.panel import RewardPanel as RewardPanel
+    from rllab.widgets.reward import RewardPanel as RewardPanel
     from rllab.widgets.same_batch import SameBatchPanel as SameBatchPanel
     from rllab.widgets.stepper import StepperPanel as StepperPanel
     from rllab.widgets.training import TrainingPanel as TrainingPanel
-    from rllab.widgets.value.panel import ValuePanel as ValuePanel
+    from rllab.widgets.value import ValuePanel as ValuePanel
 
 _HOME_OF = {
     "AdvantagePanel": "rllab.widgets.advantage.panel",
@@ -39,11 +39,11 @@ _HOME_OF = {
     "ObservatoryPanel": "rllab.widgets.observatory",
     "PredictPanel": "rllab.widgets.exercises.predict",
     "ProgressPanel": "rllab.widgets.exercises.progress",
-    "RewardPanel": "rllab.widgets.reward.panel",
+    "RewardPanel": "rllab.widgets.reward",
     "SameBatchPanel": "rllab.widgets.same_batch",
     "StepperPanel": "rllab.widgets.stepper",
     "TrainingPanel": "rllab.widgets.training",
-    "ValuePanel": "rllab.widgets.value.panel",
+    "ValuePanel": "rllab.widgets.value",
 }
 
 
