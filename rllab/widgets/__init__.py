@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
-    from rllab.widgets.advantage.panel import AdvantagePanel as AdvantagePanel
+    from rllab.widgets.advantage import AdvantagePanel as AdvantagePanel
     from rllab.widgets.clinic import ClinicPanel as ClinicPanel
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
     from rllab.widgets.exercises.blame import BlamePanel as BlamePanel
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.value import ValuePanel as ValuePanel
 
 _HOME_OF = {
-    "AdvantagePanel": "rllab.widgets.advantage.panel",
+    "AdvantagePanel": "rllab.widgets.advantage",
     "BlamePanel": "rllab.widgets.exercises.blame",
     "BoardPanel": "rllab.widgets.exercises.board",
     "ClinicPanel": "rllab.widgets.clinic",

@@ -208,7 +208,7 @@ def test_gae_of_a_response_follows_lambda(notebook: Notebook, advantage: Locator
         slider.press(key)
         expect(advantage.locator("[data-key=lam]")).to_contain_text(f"{lam:g}")
         notebook.expect_value("advantage.lam", lam)
-        made = "credit(advantage.group, advantage._values(advantage.group), gamma=1.0, lam=advantage.lam)"
+        made = "credit(advantage.group, advantage.values(advantage.group), gamma=1.0, lam=advantage.lam)"
         code = f"__import__('rllab.truth.groups', fromlist=['credit']).{made}.advantages[advantage.row].tolist()"
         tokens = chips(advantage).count()
         expected = pytest.approx(notebook.value(code)[:tokens], abs=0.0051)

@@ -115,7 +115,9 @@ def test_the_table_is_the_group(panel: AdvantagePanel) -> None:
 def test_badges_say_what_is_drawn(panel: AdvantagePanel) -> None:
     panel.set("critic", "none")
     assert [badge["kind"] for badge in panel.component("badges")["badges"]] == ["exact"]
-    assert words(panel, "objective").startswith("All r together are the score of \u201crandom worth\u201d")
+    assert words(panel, "objective").startswith(
+        "The rewards r of a response add up to the score of \u201crandom worth\u201d"
+    )
 
 
 def test_a_critic_under_another_discount_is_said_to_be_off() -> None:
@@ -123,7 +125,7 @@ def test_a_critic_under_another_discount_is_said_to_be_off() -> None:
     panel = AdvantagePanel(micro)
     write(panel)
     assert panel.critic == "learned"
-    assert "discount" not in panel._components
+    assert not panel.has("discount")
     panel.set("gamma", "0")
     assert "it is off" in words(panel, "discount")
     made = panel.group

@@ -1,1 +1,0 @@
-"""The advantage panel: what each token of a response earned."""
