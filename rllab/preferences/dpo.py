@@ -22,7 +22,16 @@ from rllab.worlds.world import World
 
 @dataclass(frozen=True)
 class PreferenceConfig:
-    """Settings of a run on pairs; None takes the world's own."""
+    """Settings of a run on pairs; None stands for the world's own.
+
+    Attributes:
+        beta: Reward units per nat of KL.
+        lr: Learning rate of Adam.
+        batch_size: Pairs an update.
+        micro_batch_size: Pairs a forward pass; changes memory, not the numbers.
+        held_out: Share of the pairs that are only measured.
+        max_grad_norm: Norm to which gradients are clipped.
+    """
 
     beta: float = 0.1  # DPO: reward units per nat
     lr: float | None = None
@@ -32,7 +41,14 @@ class PreferenceConfig:
     max_grad_norm: float = 1.0
 
     def of(self, world: World) -> PreferenceConfig:
-        """Return these settings with the world's own filled in, all checked."""
+        """Return these settings with the world's own filled in, all checked.
+
+        Args:
+            world: The world that fills in what is None.
+
+        Returns:
+            Complete settings, all checked.
+        """
         names = ("lr", "batch_size", "micro_batch_size")
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         settings = world.config("ppo", max_grad_norm=self.max_grad_norm, **changes)
@@ -46,6 +62,13 @@ class ImplicitReward:
     """The reward that a policy has learned if it is the optimum of reward minus beta KL: beta log(pi / pi_ref).
 
     A sum over tokens, so every prefix has a score: what DPO has come to like, token by token.
+
+    Args:
+        name: Name on curves and in panels.
+        policy: The policy that is taken for an optimum.
+        reference: Its reference.
+        beta: Reward units per nat of KL.
+        temperature: Temperature of both.
     """
 
     name: str
@@ -55,13 +78,28 @@ class ImplicitReward:
     temperature: float
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, its one part and what is paid at each token."""
+        """Score each row: total, its one part and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            The scores; their unit is beta nats.
+        """
         scores = self.prefix_scores(sequences)
         total = scores.gather(1, sequences.lengths[:, None].clamp(min=1) - 1)[:, 0]
         return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding."""
+        """Score the text up to and with each token, (B, T); 0 on padding.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Score of the text up to and including each token, (B, T); 0 on padding.
+        """
         with torch.no_grad():
             ours, theirs = (
                 token_logprobs(policy, sequences, self.temperature) for policy in (self.policy, self.reference)
@@ -74,6 +112,14 @@ class PreferenceTrainer(PairRun):
     """A policy being trained on pairs (a Run): one update is one batch of pairs, and one epoch is all of them.
 
     `world` is the trainer's own, with a copy of the policy that learns; the reference stays the world's.
+
+    Args:
+        world: The world whose policy is copied.
+        pairs: What is learned from.
+        config: The settings.
+        seed: Seed of the order of the pairs and of those held out.
+        method: What is measured of a batch, the loss among it.
+        counts: By what the sums of a batch are divided.
     """
 
     def __init__(
@@ -119,14 +165,34 @@ class PreferenceTrainer(PairRun):
 def train_dpo(
     world: World, pairs: Sequence[Pair], *, config: PreferenceConfig | None = None, seed: int = 0
 ) -> PreferenceTrainer:
-    """Begin to train a copy of the world's policy on pairs by DPO (Rafailov et al. 2023); then `run` it."""
+    """Return a run that trains a copy of the world's policy on pairs by DPO (Rafailov et al. 2023); `run` it.
+
+    Args:
+        world: The world whose policy is copied.
+        pairs: What is learned from.
+        config: Settings; by default the world's own.
+        seed: Seed of the order of the pairs.
+
+    Returns:
+        A run that has not begun; its `world` has the policy that learns.
+    """
     return PreferenceTrainer(world, pairs, config or PreferenceConfig(), seed=seed, method=dpo)
 
 
 def fine_tune(
     world: World, pairs: Sequence[Pair], *, config: PreferenceConfig | None = None, seed: int = 0
 ) -> PreferenceTrainer:
-    """Begin to train a copy of the world's policy to write the chosen responses (SFT); then `run` it."""
+    """Return a run that fine-tunes a copy of the world's policy on the chosen responses (SFT); `run` it.
+
+    Args:
+        world: The world whose policy is copied.
+        pairs: What is learned from.
+        config: Settings; by default the world's own.
+        seed: Seed of the order of the pairs.
+
+    Returns:
+        A run that has not begun; its `world` has the policy that learns.
+    """
     return PreferenceTrainer(
         world, pairs, config or PreferenceConfig(), seed=seed, method=supervised, counts=_chosen_tokens
     )

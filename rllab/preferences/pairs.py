@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two whole responses to one prompt, and who preferred which when; TRL's standard format and two fields more."""
+    """Two responses to one prompt and which is preferred: TRL's standard format plus judge and time.
+
+    Attributes:
+        prompt: The prompt.
+        chosen: The preferred response.
+        rejected: The other response.
+        judge: Who preferred it; may be empty.
+        time: When, in ISO 8601; may be empty.
+    """
 
     prompt: str
     chosen: str
@@ -71,7 +79,17 @@ class SimulatedJudge:
 
 
 def load_pairs(path: str | Path) -> list[Pair]:
-    """Read pairs from JSON lines; a line that is none stops the reading with its number."""
+    """Load pairs from JSON lines.
+
+    Args:
+        path: A JSON-lines file with prompt, chosen and rejected on each line.
+
+    Returns:
+        The pairs in the order of the file.
+
+    Raises:
+        LabError: If the file cannot be read or a line holds no pair; names the line.
+    """
     file = Path(path)
     if not file.is_file():
         raise LabError("pair file", str(file), "there is no such file")
@@ -80,9 +98,13 @@ def load_pairs(path: str | Path) -> list[Pair]:
 
 
 def save_pairs(path: str | Path, pairs: Iterable[Pair]) -> None:
-    """Write pairs as JSON lines, all or nothing.
+    """Save pairs as JSON lines, whole or not at all.
 
     TRL joins prompt and response as they stand: who trains a word-level model there puts a space before responses.
+
+    Args:
+        path: The file to write, whole or not at all.
+        pairs: The pairs.
     """
     write_atomically(Path(path), "".join(line_of_pair(pair) for pair in pairs))
 

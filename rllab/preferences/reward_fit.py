@@ -200,7 +200,16 @@ ROWS = 128  # of one pass that only measures
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Settings of a reward-model fit."""
+    """Settings of a reward-model fit.
+
+    Attributes:
+        lr: Learning rate of AdamW.
+        weight_decay: Weight decay of AdamW.
+        batch_size: Pairs an update.
+        held_out: Share of the pairs that are only measured.
+        unit_responses: Responses of the reference whose scores set zero and unit.
+        trainable: all, head, or auto, which chooses by the size of the network.
+    """
 
     lr: float = 1e-3
     weight_decay: float = 0.01
@@ -226,6 +235,12 @@ class RewardFit(PairRun):
 
     The network starts as the policy's trunk with a zero head, so every pair starts at the loss ln 2. `add` new
     labels at any time: the fit goes on from where it is.
+
+    Args:
+        world: The world whose policy gives the trunk.
+        pairs: What is learned from.
+        config: The settings.
+        seed: Seed of the order of the pairs and of those held out.
     """
 
     def __init__(self, world: World, pairs: Sequence[Pair], config: FitConfig, *, seed: int) -> None:
@@ -255,7 +270,11 @@ class RewardFit(PairRun):
         return RewardModel("reward model", copy_sharing_frozen(self._model), shift=shift, scale=scale)
 
     def add(self, pairs: Sequence[Pair]) -> None:
-        """Learn from new labels too, from where the fit is; the same share of them is held out."""
+        """Add new labels to learn from; the fit continues from where it is.
+
+        Args:
+            pairs: New labels; the same share of them is held out.
+        """
         self._loop.add(pairs)
 
     @property
@@ -305,7 +324,17 @@ class HeadScores:
 def fit_reward_model(
     world: World, pairs: Sequence[Pair], *, config: FitConfig | None = None, seed: int = 0
 ) -> RewardFit:
-    """Begin to fit a Bradley-Terry reward model to pairs; `run` it, then take its `.reward`."""
+    """Return a run that fits a Bradley-Terry reward model to pairs; `run` it, then take its `reward`.
+
+    Args:
+        world: The world whose policy gives the trunk.
+        pairs: What is learned from.
+        config: The settings.
+        seed: Seed of the order of the pairs and of those held out.
+
+    Returns:
+        A run that has not begun; after `run(n)` its `reward` is the model.
+    """
     return RewardFit(world, pairs, config or FitConfig(), seed=seed)
 
 

@@ -34,7 +34,7 @@ from rllab.core.files import (
     write_atomically,
 )
 from rllab.core.records import UpdateRecord, history_text, read_history
-from rllab.policy.networks import load_network
+from rllab.policy.loading import load_network
 from rllab.policy.policy import Policy
 from rllab.reward.reward import Reward, RewardModel, TextReward
 from rllab.value.critic import Critic, ValueFunction, ZeroCritic
@@ -199,14 +199,10 @@ def save_shared(run: Path, kind: str, model: PreTrainedModel) -> str:
 
 
 def load_model(kind: Any, folder: Path, *, device: torch.device) -> PreTrainedModel:
-    """Load a model from safetensors; a configuration that wants to bring code of its own is refused."""
-    try:
-        settings = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise LabError("model folder", str(folder), "its config.json cannot be read") from error
-    if "auto_map" in settings:
-        raise LabError("model folder", str(folder), "its config.json asks to run code that came with it; refused")
-    # a copy of its own: weights that stay mapped to the file would pin it, and are not aligned like fresh ones
+    """Load a saved model into memory of its own.
+
+    Weights that stay mapped to the file would pin it, and are not aligned like fresh ones.
+    """
     return copy.deepcopy(load_network(kind, folder, dtype="auto", device=str(device)))
 
 

@@ -185,7 +185,23 @@ def study(
     placebo: bool = True,
     job: Job = NO_JOB,
 ) -> Study:
-    """Run several seeds and, with `placebo`, the control arms beside them."""
+    """Run several seeds of one setting and, with `placebo`, of the control arms.
+
+    Args:
+        world: The world to train in.
+        algorithm: reinforce, a2c, ppo, rloo or grpo.
+        config: The settings; by default the world's.
+        updates: Updates of each run.
+        seeds: One run of each arm for each seed.
+        placebo: Whether the control arms (random reward, shuffled weights, frozen policy) run too.
+        job: Receives the progress over all runs.
+
+    Returns:
+        The histories of all runs, with verdicts in words.
+
+    Raises:
+        LabError: If there are no seeds.
+    """
     if not seeds:
         raise LabError("seeds", list(seeds), "give at least one")
     plan = [(seed, arm) for seed in seeds for arm in (ARMS if placebo else ARMS[:1])]
@@ -267,7 +283,17 @@ class RunComparison:
 
 
 def compare_runs(runs: Sequence[RunRecord]) -> RunComparison:
-    """Sort runs into arms of equal settings, and find what tells the arms apart."""
+    """Group runs into arms of equal settings, and find what differs between the arms.
+
+    Args:
+        runs: Recorded runs.
+
+    Returns:
+        The arms with the settings that differ between them.
+
+    Raises:
+        LabError: If there are no runs, or they cannot be compared.
+    """
     for run in runs:
         if not run.history:
             raise LabError("run", run.name, "it has no finished update yet")

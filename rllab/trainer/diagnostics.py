@@ -432,7 +432,14 @@ GRAVITY = {"ill": 0, "watch": 1, "note": 2}
 
 
 def diagnose(history: Sequence[UpdateRecord]) -> list[Finding]:
-    """Return what a run's numbers say, the gravest first; an empty list before the first update."""
+    """Return what a run's metrics say, in plain words.
+
+    Args:
+        history: The update records of a run.
+
+    Returns:
+        The findings, the most severe first; empty before the first update.
+    """
     if not history:
         return []
     curves = Curves(history)

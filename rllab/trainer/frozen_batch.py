@@ -55,10 +55,21 @@ def same_batch(
     seed: int = 0,
     job: Job = NO_JOB,
 ) -> BatchComparison:
-    """Write one batch, and let each algorithm take its first optimizer step on it from the same policy.
+    """Sample one batch, and let each algorithm take its first optimizer step on it from the same policy.
 
     With `own_settings` each keeps the reducer, the place of the KL and the learning rate that the world gives it;
     without, all use the first one's, so that only the advantages and the form of the loss differ.
+
+    Args:
+        world: The world whose policy writes the batch.
+        algorithms: The algorithms that take a step.
+        samples_per_prompt: Responses to each prompt.
+        own_settings: Whether each algorithm keeps its own settings.
+        seed: Seed of the batch.
+        job: Stopping it raises Stopped.
+
+    Returns:
+        The batch, each algorithm's weights, gradient and change, and the cosines between the gradients.
     """
     rows = _write(world, samples_per_prompt, seed, job)
     first = _config(world, algorithms[0], rows)

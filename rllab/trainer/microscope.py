@@ -122,6 +122,18 @@ def examine(trainer: Trainer, states: Sequence[Chosen], *, scale: float = 1.0, j
 
     The step is the first epoch of the next update, on the very batch that the run would use; `scale` makes it
     longer or shorter.
+
+    Args:
+        trainer: The run; it does not move.
+        states: Chosen states as (prompt, response token ids).
+        scale: Factor on the length of the step.
+        job: Stopping it raises Stopped.
+
+    Returns:
+        What changed at the chosen states, measured and predicted by the gradient, and the side effects elsewhere.
+
+    Raises:
+        LabError: If a state is not one of this world, or scale is not positive.
     """
     check_number("scale", scale, open_low=True)
     start = trainer.fork()

@@ -52,6 +52,15 @@ def record(trainer: Trainer, folder: Path, n: int, *, job: Job = NO_JOB) -> None
 
     An update that fails leaves a saved run behind. The folder is held meanwhile: another process that wants to
     record there is refused.
+
+    Args:
+        trainer: The run.
+        folder: A new or empty folder, or the folder of this run.
+        n: Number of updates.
+        job: Stopping it saves the run after the last whole update.
+
+    Raises:
+        LabError: If the folder holds something else, or another process is writing there.
     """
     if n < 1:
         raise LabError("updates", n, "give a whole number of at least 1")

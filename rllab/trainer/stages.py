@@ -65,7 +65,13 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """What one stage of an update made."""
+    """What one stage of an update made.
+
+    Attributes:
+        name: rollout, score, targets, loss or step.
+        epoch: 0-based; 0 before the epochs begin.
+        record: What the stage made; of a step its statistics.
+    """
 
     name: str  # rollout, score, targets, loss, step
     epoch: int  # 0-based; 0 before the epochs begin
@@ -218,7 +224,15 @@ def step(context: Context) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages of an update; replace one to see what it was for."""
+    """The stages of an update; replace one to see what it was for.
+
+    Attributes:
+        rollout: Samples the responses of an update and evaluates them.
+        score: Scores them.
+        targets: Turns scores and KL into rewards, advantages, policy weights and returns.
+        loss: Returns the loss of some rows.
+        step: Takes one optimizer step and returns its statistics.
+    """
 
     rollout: Callable[[Context, Sequence[str]], Rollout] = rollout
     score: Callable[[Context, Rollout], Scores] = score

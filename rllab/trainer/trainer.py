@@ -40,9 +40,19 @@ from rllab.worlds.world import World, as_world
 class Trainer:
     """One run of one algorithm in one world.
 
-    The trainer copies policy and critic at once, so a second Trainer on `origin`, the world as it was handed
-    over, starts from the same policy; `world` has the copies that learn. All randomness of update k comes from
-    (seed, k): nothing else has to be remembered to repeat it.
+    The trainer copies policy and critic at once, so a second Trainer on `origin`, the world as it was passed in,
+    starts from the same policy; `world` has the copies that learn. All randomness of update k comes from
+    (seed, k): nothing else is needed to repeat it.
+
+    Args:
+        world: The world to train in; it stays as it is.
+        algorithm: reinforce, a2c, ppo, rloo or grpo.
+        config: The settings; by default those of `world.config(algorithm)`.
+        seed: Seed of all random draws of this run.
+        stages: The five stages of an update, each of which can be replaced.
+
+    Raises:
+        LabError: If the algorithm is unknown, or a setting is one that it does not read.
     """
 
     SNAPSHOT_BUDGET = 256 * 2**20  # bytes
@@ -73,25 +83,46 @@ class Trainer:
 
     @property
     def index(self) -> int:
-        """Return how many updates are done."""
+        """Return the number of completed updates."""
         return len(self.history)
 
     def phases(self, *, job: Job = NO_JOB) -> Generator[Phase, None, dict[str, float]]:
-        """Go through one update stage by stage; the value returned at the end is its metrics.
+        """Run one update stage by stage.
 
-        Nothing changes before the first optimizer step. A generator that is left before its end, by an
-        error, Stop or a closed loop, puts everything back to where the update began.
+        Nothing changes before the first optimizer step. A generator that is abandoned before its end, by an
+        error, Stop or a closed loop, restores the state in which the update began.
+
+        Args:
+            job: Checked between stages and slices; stopping it abandons the update.
+
+        Yields:
+            Each stage as a `Phase`: its name, its epoch and the record that it made, detached.
+
+        Returns:
+            The metrics of the update, under the names of `trainer.metrics`.
         """
         with self._alone():
             return (yield from self._undoable(job))
 
     def update(self, *, job: Job = NO_JOB) -> dict[str, float]:
-        """Do one update and return its metrics."""
+        """Run one update.
+
+        Args:
+            job: Stopping it raises Stopped and restores the state before the update.
+
+        Returns:
+            The metrics of the update.
+        """
         with self._alone():
             return self._drained(job)
 
     def run(self, n: int, *, job: Job = NO_JOB) -> None:
-        """Do n updates, fewer if the job is stopped; an unfinished update leaves no trace."""
+        """Run n updates, fewer if the job is stopped; an unfinished update leaves no trace.
+
+        Args:
+            n: Number of updates.
+            job: Receives the progress in updates.
+        """
         check_count("updates", n)
         first = self.index
         with self._alone():
@@ -104,7 +135,16 @@ class Trainer:
         job.report(n, n, f"update {self.index}")
 
     def samples(self, prompts: Sequence[str], seed: int, *, job: Job = NO_JOB) -> list[dict[str, Any]]:
-        """Write one response to each prompt with the policy as it is now, and score it."""
+        """Sample one response to each prompt from the current policy, and score it.
+
+        Args:
+            prompts: The prompts, one response each.
+            seed: Seed of the draws, so that two calls can be compared.
+            job: Stopping it raises Stopped.
+
+        Returns:
+            One row a prompt: prompt, response, score, its parts and gold where the world has one.
+        """
         sequences = generate(
             self.world.policy,
             prompts,
@@ -116,7 +156,14 @@ class Trainer:
         return sample_rows(self.world, sequences, count=len(prompts))
 
     def configure(self, **changes: Any) -> None:
-        """Change settings in the middle of a run, for instance kl_coef or lr; they hold from the next update on."""
+        """Change settings in the middle of a run, for instance kl_coef or lr; they apply from the next update.
+
+        Args:
+            **changes: New values by name of the setting.
+
+        Raises:
+            LabError: If a setting is fixed when a run begins, unknown, or out of range.
+        """
         fixed = {"trainable", "adam_eps"} & set(changes)
         if fixed:
             name = min(fixed)
@@ -131,7 +178,14 @@ class Trainer:
         return self._actor_critic.take(update=self.index, kl_coef=self.kl_coef)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot of this run; history after it is dropped, the settings stay the present ones."""
+        """Return to a snapshot of this run; later history is dropped, the current settings stay.
+
+        Args:
+            snapshot: What `snapshot()` returned at the current or an earlier update.
+
+        Raises:
+            LabError: If the snapshot is later than the run.
+        """
         if snapshot.update > self.index:
             remedy = f"this run has done {self.index} updates; take a snapshot of an earlier or the present state"
             raise LabError("snapshot of update", snapshot.update, remedy)
@@ -139,9 +193,16 @@ class Trainer:
             self._return_to(snapshot)
 
     def rewind(self, k: int, *, job: Job = NO_JOB) -> None:
-        """Go to the state after update k (0 is the start): nearest snapshot, then the same updates again.
+        """Return to the state after update k: the nearest snapshot, then the same updates again.
 
-        History after k goes; `fork()` first to keep it. A rewind that is stopped leaves the run where it was.
+        History after k is dropped; `fork()` first to keep it. A rewind that is stopped leaves the run where it was.
+
+        Args:
+            k: Update to return to; 0 is the start.
+            job: Stopping it abandons the rewind.
+
+        Raises:
+            LabError: If the run has not done update k, or was loaded after it.
         """
         if not is_whole(k, high=self.index):
             raise LabError("update", k, f"this run has done {self.index} updates; choose 0 to {self.index}")
@@ -157,7 +218,7 @@ class Trainer:
                     raise
 
     def fork(self) -> Trainer:
-        """Return a run of its own that has the same past and goes its own way from here."""
+        """Return an independent run with the same history, which goes its own way from here."""
         with self._alone():
             twin = Trainer(self.world, self.algorithm.name, self.config, seed=self.seed, stages=self.stages)
             twin.origin = self.origin
@@ -165,10 +226,19 @@ class Trainer:
         return twin
 
     def adopt(self, other: Trainer) -> None:
-        """Take over the state, the past and the settings of another run of the same world and algorithm."""
+        """Copy state, history and settings from another run.
+
+        Args:
+            other: A run of the same world and algorithm that trains the same parameters.
+
+        Raises:
+            LabError: If the other run differs in one of these.
+        """
         if other is self:
             return
-        ours, theirs = ((one.algorithm.title, one.world.name, one.config.trainable) for one in (self, other))
+        ours, theirs = (
+            (trainer.algorithm.title, trainer.world.name, trainer.config.trainable) for trainer in (self, other)
+        )
         if ours != theirs:
             remedy = f"this is a run of {ours[0]} on {ours[1]}, training {ours[2]}; adopt one alike"
             raise LabError("run", f"{theirs[0]} on {theirs[1]}, training {theirs[2]}", remedy)
@@ -177,7 +247,14 @@ class Trainer:
             self._take_over(other._state())
 
     def save(self, path: str | Path) -> None:
-        """Save the run to a folder; the policy there is one that transformers and TRL load as it is."""
+        """Save the run to a folder; transformers and TRL load the policy there as it is.
+
+        Args:
+            path: A new or empty folder, or one that this method has written before.
+
+        Raises:
+            LabError: If the folder holds something else, another process is saving there, or the disk is full.
+        """
         with self._alone():
             moments = self._actor_critic.optimizer.state_dict()["state"]
             about = (self.world, self.algorithm.name, self.config, self.seed, self.kl_coef)
@@ -187,7 +264,20 @@ class Trainer:
     def load(
         cls, path: str | Path, *, reward: Reward | None = None, gold: Reward | None = None, stages: Stages = STAGES
     ) -> Trainer:
-        """Return a saved run, ready to go on bit for bit; hand over what is a Python function and no file can hold."""
+        """Load a saved run, which continues bit for bit.
+
+        Args:
+            path: The folder that `save` wrote, or one of its numbered versions.
+            reward: The reward, where it is a Python function, which no file can hold.
+            gold: The gold reward, likewise.
+            stages: The stages that were replaced when the run was saved.
+
+        Returns:
+            The run after its last saved update.
+
+        Raises:
+            LabError: If nothing was saved there, a file is damaged, or a Python function is missing.
+        """
         kept = read_checkpoint(Path(path), reward=reward, gold=gold)
         if stages.replaced != kept.stages:
             remedy = "they are Python functions, which no file can hold; hand the same over as stages=Stages(...)"
@@ -200,15 +290,15 @@ class Trainer:
         return trainer
 
     def hold(self) -> contextlib.AbstractContextManager[None]:
-        """Keep the run for this thread during several updates: whatever others start meanwhile is refused."""
+        """Reserve the run for this thread during several updates: what other threads start meanwhile is refused."""
         return self._lock.held(self.index + 1)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
+        """Reserve the run: a second start, a rewind or a save is refused meanwhile."""
         return self._lock.exclusive(self.index + 1)
 
     def _drained(self, job: Job) -> dict[str, float]:
-        """Go through one update without looking, and say so where it did not fit into memory."""
+        """Run one update to completion; report out-of-memory as a LabError."""
         loop = self._undoable(job)
         try:
             while True:
@@ -305,7 +395,11 @@ class Trainer:
     def _replay(self, k: int, job: Job) -> None:
         """Return to the nearest snapshot before k, and do the updates up to k again as they were done."""
         replayed, present = self.history[:k], self.config
-        self._return_to(max((one for one in self._snapshots if one.update <= k), key=lambda one: one.update))
+        self._return_to(
+            max(
+                (snapshot for snapshot in self._snapshots if snapshot.update <= k), key=lambda snapshot: snapshot.update
+            )
+        )
         for record in replayed[self.index :]:
             self._set(Config(**record.config), kl_coef=record.metrics["kl_coef"])
             self._drained(job)

@@ -27,7 +27,15 @@ class OpenedUpdate:
 
 
 def open_update(trainer: Trainer, *, job: Job = NO_JOB) -> OpenedUpdate:
-    """Do one update and keep what each stage made; the run moves on exactly as by `update()`."""
+    """Run one update and keep what each stage made; the run moves on exactly as by `update()`.
+
+    Args:
+        trainer: The run; it moves on by one update.
+        job: Stopping it raises Stopped.
+
+    Returns:
+        The records of all stages, with their full tensors.
+    """
     kept: dict[str, Any] = {}
     losses: dict[int, list[LossTerms]] = {}
     loop = trainer.phases(job=job)

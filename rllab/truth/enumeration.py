@@ -55,6 +55,22 @@ def exact(
     `horizon` is the largest number of response tokens, by default the world's. With `top_k` only the likeliest
     tokens of each state are followed, and policy and reference are rescaled to them: the truth of a smaller world.
     Progress counts states and responses, out of as many as there can be.
+
+    Args:
+        world: The world whose policy, reference and reward are enumerated.
+        prompt: The prompt.
+        objective: What the values are the value of; by default the world's.
+        policy: Another policy instead of the world's.
+        max_leaves: Most responses that are enumerated.
+        horizon: Most response tokens.
+        top_k: Actions followed in each state; 0 for all.
+        job: Receives the progress; stopping it raises Stopped.
+
+    Returns:
+        The tree with V, Q, A and pi of every state.
+
+    Raises:
+        LabError: If the tree would be too large; the message says what would fit.
     """
     objective = objective_of(world, objective)
     policy = policy or world.policy

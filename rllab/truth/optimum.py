@@ -22,7 +22,16 @@ from rllab.value.objective import Objective
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """pi* = argmax E[R] - beta KL(pi || pi_ref), with J* = beta log Z at gamma = 1."""
+    """pi* = argmax E[R] - beta KL(pi || pi_ref), with J* = beta log Z at gamma = 1.
+
+    Attributes:
+        beta: Reward units per nat of KL.
+        J: The value of the optimum: reward minus beta KL.
+        logprobs: Log-probs of the optimum for the actions of each level, (N, K).
+        leaf_logprobs: Its log-prob of each response in nats, (L,).
+        reward: Expected reward of the optimum.
+        kl: KL(optimum || reference) in nats a response.
+    """
 
     beta: float  # reward units per nat
     J: float
@@ -60,7 +69,14 @@ def soft_optimum(
 
 @dataclass(frozen=True, eq=False)
 class BestOf:
-    """The law of the response that scores highest among n."""
+    """The distribution of the response that scores highest among n.
+
+    Attributes:
+        n: Number of responses drawn.
+        logprobs: Log-prob of each response to be the one that is kept, (L,).
+        reward: Expected score of the response that is kept.
+        kl: KL(best of n || policy) in nats a response.
+    """
 
     n: int
     logprobs: Tensor  # (L,) nats, in the order of the tree's leaves

@@ -218,6 +218,22 @@ def monte_carlo(
     the token that leads to another of the prefixes, that one's continuation is taken and not written again.
     No continuation begins with a `barred` token: what all other actions together are worth, as often as each
     is written among them.
+
+    Args:
+        world: The world whose policy continues the prefixes.
+        prompt: The prompt.
+        prefixes: Response token ids of each state; () is the prompt alone.
+        samples: Continuations of each prefix.
+        seed: Seed of the common random numbers.
+        objective: What the values are the value of; by default the world's.
+        barred: Tokens that no continuation begins with.
+        job: Receives the progress; stopping it raises Stopped.
+
+    Returns:
+        One Monte-Carlo estimate with its standard error for each prefix.
+
+    Raises:
+        LabError: If a prefix is longer than the world's responses, or samples is not positive.
     """
     objective = objective_of(world, objective)
     ids = world.policy.encode(prompt)

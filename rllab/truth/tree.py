@@ -29,6 +29,20 @@ class Tree:
 
     A prefix is a tuple of response token ids, () the prompt alone. Q, A and pi are (vocabulary,) in token order;
     an action that is cut away has probability 0 and no value (nan).
+
+    Attributes:
+        policy: Whose probabilities the tree holds.
+        weights: Identity of the policy's weights when the tree was made.
+        prompt: The prompt.
+        objective: What V and Q are the value of.
+        top_k: Actions followed in each state; 0 for all.
+        levels: The states by the number of response tokens.
+        ref_logprobs: Log-probs of the reference for the actions of each level, (N, K).
+        rewards: Reward of each action, (N, K) a level.
+        q: Q of each action, (N, K) a level.
+        v: V of each state, (N,) a level.
+        leaves: All responses, (L,) rows.
+        scores: The scores of all responses.
     """
 
     policy: Policy
@@ -65,30 +79,75 @@ class Tree:
         return sum(len(level.actions) for level in self.levels)
 
     def V(self, prefix: Sequence[int]) -> float:
-        """Return the value of the state after a prefix; 0 where the response is over."""
+        """Return the value of the state after a prefix; 0 where the response is over.
+
+        Args:
+            prefix: Response token ids; () is the prompt alone.
+
+        Returns:
+            V(s), in the unit of the reward.
+        """
         depth, row = self._find(prefix)
         return 0.0 if row is None else float(self.v[depth][row])
 
     def Q(self, prefix: Sequence[int]) -> Tensor:
-        """Return the value of each action after a prefix, (vocabulary,)."""
+        """Return the value of each action after a prefix, (vocabulary,).
+
+        Args:
+            prefix: Response token ids; () is the prompt alone.
+
+        Returns:
+            Q(s, a) of all actions in token order, (A,).
+        """
         depth, row = self._state(prefix)
         return self._in_token_order(depth, row, self.q[depth][row], fill=float("nan"))
 
     def A(self, prefix: Sequence[int]) -> Tensor:
-        """Return the advantage of each action after a prefix, Q - V, (vocabulary,)."""
+        """Return the advantage of each action after a prefix, Q - V, (vocabulary,).
+
+        Args:
+            prefix: Response token ids; () is the prompt alone.
+
+        Returns:
+            A(s, a) = Q(s, a) - V(s) of all actions in token order, (A,).
+        """
         return self.Q(prefix) - self.V(prefix)
 
     def pi(self, prefix: Sequence[int]) -> Tensor:
-        """Return the probability of each action after a prefix, (vocabulary,)."""
+        """Return the probability of each action after a prefix, (vocabulary,).
+
+        Args:
+            prefix: Response token ids; () is the prompt alone.
+
+        Returns:
+            pi(a|s) of all actions in token order, (A,).
+        """
         depth, row = self._state(prefix)
         return self._in_token_order(depth, row, self.levels[depth].logprobs[row].exp(), fill=0.0)
 
     def estimate(self, prefix: Sequence[int]) -> Estimate:
-        """Return the value of a state with what has to be said about it."""
+        """Return the value of a state as an exact Estimate.
+
+        Args:
+            prefix: Response token ids; () is the prompt alone.
+
+        Returns:
+            V with kind exact, standard error 0 and the objective.
+        """
         return Estimate(self.V(prefix), 0.0, len(self.leaves), "exact", self.objective)
 
     def gradient(self, *, job: Job = NO_JOB) -> Tensor:
-        """Return the exact gradient of J, flat, in the policy's trainable parameters in their own order."""
+        """Return the exact gradient of J, flat, in the policy's trainable parameters in their own order.
+
+        Args:
+            job: Stopping it raises Stopped.
+
+        Returns:
+            The gradient, one flat vector in the order of the trainable parameters.
+
+        Raises:
+            LabError: If the policy has learned since the tree was made.
+        """
         if self.policy.weights is not self.weights:
             raise LabError("tree", self.prompt, "the policy has changed since this tree was made; make a new one")
         slopes = self.slopes()
@@ -132,7 +191,15 @@ class Tree:
         return torch.stack(shares)
 
     def kl(self, other: Policy | Optimum, *, job: Job = NO_JOB) -> float:
-        """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached."""
+        """Return KL(pi || other) over whole responses, in nats: that of each state, as often as it is reached.
+
+        Args:
+            other: Another policy with the same vocabulary, or an optimum of this tree.
+            job: Stopping it raises Stopped.
+
+        Returns:
+            KL(pi || other) in nats a response.
+        """
         theirs = other.logprobs if isinstance(other, Optimum) else self._logprobs_of(other, job)
         return sum(
             float((reach.exp()[:, None] * level.logprobs.exp() * (level.logprobs - level_values)).nansum())
@@ -140,11 +207,29 @@ class Tree:
         )
 
     def leaf_logprobs_of(self, other: Policy, *, job: Job = NO_JOB) -> Tensor:
-        """Return another policy's log-prob of each response, (L,)."""
+        """Return another policy's log-prob of each response, (L,).
+
+        Args:
+            other: Another policy with the same vocabulary.
+            job: Stopping it raises Stopped.
+
+        Returns:
+            Log-prob of each response in nats, (L,).
+        """
         return sums_along(self.levels, self._logprobs_of(other, job))
 
     def optimum(self, beta: float | None = None) -> Optimum:
-        """Return the best policy for reward minus beta KL; without a beta, that of the objective."""
+        """Return the best policy for reward minus beta KL; without a beta, that of the objective.
+
+        Args:
+            beta: Reward units per nat of KL; by default kl_coef of the objective.
+
+        Returns:
+            The best policy with its reward and KL.
+
+        Raises:
+            LabError: If beta is not positive.
+        """
         chosen = self.objective.kl_coef if beta is None else beta
         if chosen == 0:
             raise LabError("beta", chosen, "without a price for KL no best policy has a spread; give a number above 0")
@@ -152,7 +237,14 @@ class Tree:
         return soft_optimum(self.levels, self.rewards, self.ref_logprobs, beta=chosen, gamma=self.objective.gamma)
 
     def best_of(self, n: int) -> BestOf:
-        """Return the law of the best of n responses by the score of the whole text."""
+        """Return the distribution of the best of n responses by the score of the whole text.
+
+        Args:
+            n: Number of responses that are drawn; the one with the highest score is kept.
+
+        Returns:
+            The distribution of the response that is kept.
+        """
         return best_of_law(self.leaf_logprobs, self.scores.total.double().cpu(), n=n)
 
     def _logprobs_of(self, other: Policy, job: Job) -> Sequence[Tensor]:
@@ -190,13 +282,27 @@ class Tree:
 
 
 class ExactCritic(NoParameters):
-    """V of the trees of some prompts; it speaks of the policy that the trees were made of."""
+    """The exact V of the trees of some prompts, for the policy that the trees were made of.
+
+    Args:
+        trees: One tree for each prompt.
+    """
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self.trees = {tree.prompt: tree for tree in trees}
 
     def state_values(self, sequences: Sequences) -> Tensor:
-        """Return V at the states s_0..s_T, (B, T+1); 0 where a response is over."""
+        """Return V at the states s_0..s_T, (B, T+1); 0 where a response is over.
+
+        Args:
+            sequences: Responses to prompts that have a tree.
+
+        Returns:
+            V in the unit of the reward, (B, T+1).
+
+        Raises:
+            LabError: If a prompt has no tree.
+        """
         rows, width = sequences.response_mask.shape
         values = torch.zeros(rows, width + 1, dtype=torch.float64)
         for prompt in dict.fromkeys(sequences.prompts):
