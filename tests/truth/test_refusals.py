@@ -127,7 +127,7 @@ def test_what_is_counted_is_a_whole_number(name, value):
         (lambda _: true_gradient([]), "trees is .*: give at least one"),
         (lambda world: TokenEnv(world).step("a"), "action is 'a'"),
         (lambda world: TokenEnv(world).step(1.5), "action is 1.5"),
-        (lambda world: TokenEnv(world).reset(options={"promt": "a"}), "there is the option prompt alone"),
+        (lambda world: TokenEnv(world).reset(options={"promt": "a"}), "choose one of prompt"),
         (lambda world: Stepper(world, seed=None), "seed is None"),
         (lambda world: Stepper(world, top_p="all"), "top_p is 'all'"),
     ],
