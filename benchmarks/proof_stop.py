@@ -77,7 +77,7 @@ def double_click(notebook: Notebook, panel: Locator) -> int:
         if not notebook.value("panel.busy"):
             expect(panel.get_by_role("button", name=IDLE)).to_be_enabled(timeout=LONG)
             return most
-        if not notebook.value("panel._pausing"):
+        if not notebook.value("panel.pausing"):
             panel.get_by_role("button", name="Stop").click()
 
 

@@ -31,6 +31,7 @@ def panel(notebook: Notebook) -> Locator:
     if notebook.value("clinic.case is None"):
         found.get_by_role("button", name="Draw a case").click()
     found.get_by_role("button", name="Draw another case").wait_for(timeout=60_000)
+    expect(found.get_by_role("button", name="Stop")).to_have_attribute("aria-disabled", "true", timeout=60_000)
     return found
 
 

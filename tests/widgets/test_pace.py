@@ -6,7 +6,7 @@ from rllab import World
 from rllab.core.jobs import Job
 from rllab.widgets import StepperPanel, ValuePanel
 from rllab.widgets.engine.panel import with_time_left
-from rllab.widgets.shared import pace
+from rllab.widgets.shared import worlds
 
 
 def test_the_time_left_follows_from_the_pace_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,11 +32,11 @@ def test_the_time_left_follows_from_the_pace_so_far(monkeypatch: pytest.MonkeyPa
 
 def test_a_large_world_begins_with_fewer_continuations(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ValuePanel(micro).samples == StepperPanel(micro).worth.samples == 64
-    monkeypatch.setattr(pace, "LARGE", 10)
+    monkeypatch.setattr(worlds, "LARGE", 10)
     value, stepper = ValuePanel(micro), StepperPanel(micro)
     assert value.samples == stepper.worth.samples == 8
     assert ValuePanel(micro, samples=30).samples == 30
-    monkeypatch.setattr(pace, "LARGE", 10_000_000)
+    monkeypatch.setattr(worlds, "LARGE", 10_000_000)
     for panel in (value, stepper):
         panel.set("world", "micro-tabular")
     assert value.samples == stepper.worth.samples == 64

@@ -14,7 +14,7 @@ from rllab.plots.charts import MOST_POINTS
 from rllab.plots.text import fixed
 from rllab.value.critic import ZeroCritic
 from rllab.widgets import TrainingPanel
-from rllab.widgets.training.captions import ratio_finding, reading
+from rllab.widgets.training_captions import ratio_finding, reading
 from tests.patience import SOON
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
@@ -178,7 +178,7 @@ def test_another_algorithm_begins_a_run_of_its_own(panel: TrainingPanel) -> None
     run(panel, "one")
     panel.set("algorithm", "reinforce")
     assert (panel.alert, panel.trainer.algorithm.name, panel.trainer.index) == ("", "reinforce", 0)
-    assert "explained" not in panel._components
+    assert not panel.has("explained")
     run(panel, "one")
 
 
@@ -238,15 +238,15 @@ def test_updates_are_counted(micro: World) -> None:
 
 def test_a_ratio_that_is_off_is_named_with_its_update() -> None:
     good = {"val/ratio_first": 1.0, "policy/clipfrac_first": 0.0, "policy/clipfrac_avg": 0.1}
-    assert ratio_finding([]) is None
-    words, is_good = ratio_finding([good, good]) or ("", False)
-    assert is_good
-    assert "clip fraction 0 on the first epoch of every update; in the last update 10.0%" in words
+    assert ratio_finding([]) == ()
+    (found,) = ratio_finding([good, good])
+    assert found.props["good"]
+    said = found.props["spans"][0]["text"]
+    assert "clip fraction 0 on the first epoch of every update; in the last update 10.0%" in said
     for off in ({"val/ratio_first": 1.01}, {"policy/clipfrac_first": 0.2}, {"val/ratio_first": float("nan")}):
-        found = ratio_finding([good, good | off])
-        assert found is not None
-        assert not found[1]
-        assert "update 2" in found[0]
+        (found,) = ratio_finding([good, good | off])
+        assert not found.props["good"]
+        assert "update 2" in found.props["spans"][0]["text"]
 
 
 def test_hacking_is_said_and_gaps_stay_gaps(micro: World) -> None:
@@ -271,15 +271,15 @@ def test_a_long_run_is_thinned_for_the_page(micro: World) -> None:
 @pytest.mark.parametrize(("algorithm", "told"), [("ppo", True), ("rloo", False)])
 def test_a_missing_critic_is_told_where_one_is_wanted(micro: World, algorithm: str, *, told: bool) -> None:
     panel = TrainingPanel(Trainer(micro.replace(critic=ZeroCritic()), algorithm), updates=1)
-    assert ("no-critic" in panel._components) == told
+    assert panel.has("no-critic") == told
     assert panel.view().badges == ("average",)  # a V that is 0 everywhere is not learned
     if told:
-        assert "PPO wants a critic and this world has none: V is 0" in words(panel, "no-critic")
+        assert "PPO needs a critic but this world has none: V = 0" in words(panel, "no-critic")
     run(panel)
     panel.close()
 
 
 def test_a_critic_that_is_there_needs_no_words(panel: TrainingPanel) -> None:
     assert panel.trainer.algorithm.name == "ppo"
-    assert "no-critic" not in panel._components
+    assert not panel.has("no-critic")
     assert panel.view().badges == ("average", "learned")

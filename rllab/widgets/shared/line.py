@@ -50,18 +50,18 @@ class Line:
     @property
     def tokens(self) -> tuple[str, ...]:
         """Return the written tokens as text."""
-        return tuple(one.token for one in self.written)
+        return tuple(scored.token for scored in self.written)
 
     @property
     def values(self) -> tuple[float, ...]:
         """Return V of the states 0..T; after the end token nothing is to come, so there is no V to learn."""
         last = math.nan if self.ended else self.end.value
-        return (*(one.value for one in self.written), last)
+        return (*(scored.value for scored in self.written), last)
 
     @property
     def entropies(self) -> tuple[float, ...]:
         """Return the entropy of the states 0..T in nats; where the line is over nothing can follow."""
-        return (*(one.entropy for one in self.written), math.nan if self.end.done else self.end.entropy)
+        return (*(scored.entropy for scored in self.written), math.nan if self.end.done else self.end.entropy)
 
     @property
     def score(self) -> float:

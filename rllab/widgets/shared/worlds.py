@@ -1,19 +1,33 @@
-"""What panels on a world have in common: the choice of the world, and the notice that its policy has learned since."""
+"""What panels on a world have in common: the choice of the world, its size, the stale notice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from rllab.core.errors import LabError
+from rllab.core.jobs import Job
 from rllab.widgets.engine.components import Component, Option, Set, finding, select
 from rllab.widgets.engine.panel import Panel
 from rllab.worlds import LOADERS, World, load_world
+
+LARGE = 10_000_000  # parameters: from here on a batch takes long, so fewer samples are asked for at a time
+SAMPLES, FEWER_SAMPLES = 64, 8  # continuations to begin with
 
 
 def called(world: World) -> str:
     """Return the name of a world on the screen; a world whose policy has learned is not the original."""
     learned = world.policy.weights is not world.reference.weights
     return f"{world.title}, trained" if learned else world.title
+
+
+def is_large(world: World) -> bool:
+    """Return whether a world's policy is so large that an update takes seconds on a processor."""
+    return world.policy.model.num_parameters() > LARGE
+
+
+def usual_samples(world: World) -> int:
+    """Return how many continuations of a state to begin with."""
+    return FEWER_SAMPLES if is_large(world) else SAMPLES
 
 
 def stale_notice(what: str, remedy: str, *, stale: bool) -> tuple[Component, ...]:
@@ -42,7 +56,11 @@ class WorldPanel(Panel):
         super().__init__()
 
     def enter(self, world: World) -> None:
-        """Begin anew in a world."""
+        """Begin anew in a world; raise before anything is changed.
+
+        Args:
+            world: The world that was chosen.
+        """
         raise NotImplementedError
 
     def choose_world(self, name: str) -> None:
@@ -55,21 +73,25 @@ class WorldPanel(Panel):
             LabError: Long work is still running in the present world, or no world has this name.
         """
         self.check_idle(name)
-        for world in self._known:
-            if called(world) == name:
-                return self.enter(world)
-        world = load_world(name)
+        world = next((known for known in self._known if called(known) == name), None) or load_world(name)
         self.enter(world)
-        self._known.append(world)
-        return None
+        self.offer(world)
 
     def offer(self, world: World) -> None:
-        """Add a world to the choice; another one of the same name gives way to it."""
+        """Add a world to the choice; another one of the same name gives way to it.
+
+        Args:
+            world: The world.
+        """
         if not any(known is world for known in self._known):
             self._known = [*(known for known in self._known if called(known) != called(world)), world]
 
     def world_choice(self, present: World) -> Component:
-        """Return the list of the worlds; it is switched off while long work runs."""
+        """Return the list of the worlds; it is switched off while long work runs.
+
+        Args:
+            present: The world that the panel shows.
+        """
         name = called(present)
         names = dict.fromkeys([*map(called, self._known), name, *LOADERS])
         options = [Option(offered, offered) for offered in names]
@@ -110,3 +132,8 @@ class Worlds:
         name = called(present)
         names = dict.fromkeys([*map(called, self._known), name, *self._shipped])
         return select("world", "World", [Option(one, one) for one in names], name, on_set, disabled=disabled)
+
+
+def with_time_left(job: Job) -> Job:
+    """Return the job as it is: the panel engine adds the time left itself."""
+    return job

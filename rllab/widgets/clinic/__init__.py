@@ -1,1 +1,0 @@
-"""The clinic: runs with a hidden fault, to be found and named."""

@@ -1,1 +1,0 @@
-"""The training panel: a run that can be paused, rewound and examined."""
