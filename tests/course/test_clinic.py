@@ -9,7 +9,7 @@ from benchmarks import proof_clinic
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import NO_JOB, Job
 from rllab.course.clinic import CHECKS, RUNS, Case, catalogue, draw_case, fault
-from rllab.course.clinic.faults import SURGERY
+from rllab.course.clinic.faults import FAULT_STAGES
 from rllab.trainer.stages import Stages
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import World, load_world
@@ -36,7 +36,7 @@ def case_of(name: str, run: str = "") -> Case:
 
 
 def test_there_are_at_least_ten_and_each_has_a_page_and_a_thread() -> None:
-    assert set(catalogue()) == set(SURGERY)
+    assert set(catalogue()) == set(FAULT_STAGES)
     assert len(FAULTS) >= 10
     for name in FAULTS:
         hidden = fault(name)
