@@ -88,7 +88,7 @@ def _ceiling(points: Sequence[Point]) -> dict[str, Any]:
         "y": [point.ceiling for point in points],
         "line": {"color": colour("ink"), "width": 2, "dash": "dot"},
         "marker": {"color": colour("ink"), "size": 4},
-        "hovertemplate": "nobody can foresee more than %{y:.2f}",
+        "hovertemplate": "no model can predict more than %{y:.2f}",
     }
 
 

@@ -43,7 +43,7 @@ def before_and_after(candidates: Sequence[Candidate]) -> Drawing:
 
 
 def change_bars(candidates: Sequence[Candidate]) -> Drawing:
-    """Draw the measured change of each candidate's log-prob (bar) beside the predicted one (line)."""
+    """Draw the measured change of each candidate's log-prob (bar) next to the predicted one (line)."""
     measured, predicted = (
         [candidate.measured for candidate in candidates],
         [candidate.predicted for candidate in candidates],

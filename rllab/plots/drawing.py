@@ -78,7 +78,7 @@ def template() -> dict[str, Any]:
             "yaxis": axis | {"nticks": 6},
             "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
             "showlegend": False,
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},  # beside the plot it takes a third
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},  # next to the plot it takes a third
             "hovermode": "closest",
             "dragmode": False,
             "hoverlabel": {"font": {"size": 12}},
@@ -129,7 +129,7 @@ class Picture:
     """A drawing, the sentence that says what is to be seen in it, and its name read aloud.
 
     `outcome` is what a prediction is compared with: the id of an option, or a number. `kinds` says of its numbers
-    what they are, as the badges under a panel do; "average" has no s.e. beside it.
+    what they are, as the badges under a panel do; "average" comes without s.e..
     """
 
     drawing: Drawing

@@ -62,7 +62,7 @@ def promise(
 class Outlook:
     """V along a text, and Q of what was written in each state: r + gamma V of the next one."""
 
-    kind: str  # "exact" or "learned"; "" where nobody knows
+    kind: str  # "exact" or "learned"; "" where it is unknown
     values: Sequence[float]  # (T+1,)
     q: Sequence[float]  # (T,)
 
@@ -379,7 +379,7 @@ def fan_of(
 
 
 def two_histograms(names: Sequence[str], returns: Sequence[Sequence[float]], *, exact: Sequence[float] = ()) -> Drawing:
-    """Draw the returns behind two tokens as histograms with the same bins, their means as lines, exact ones dotted."""
+    """Draw the returns after two tokens as histograms with the same bins, their means as lines, exact ones dotted."""
     low, high = span([value for one in returns for value in one], least=0.2)
     means = [sum(one) / len(one) for one in returns]
     traces, lines, notes = [], [], []

@@ -11,7 +11,7 @@ MINUS = "\u2212"
 
 
 def fixed(value: float, places: int = 2, *, signed: bool = False) -> str:
-    """Write a number with a fixed count of decimals; with `signed` the plus is written too.
+    """Format a number with a fixed count of decimals; with `signed` the plus is written too.
 
     >>> fixed(-0.3512), fixed(0.3512, signed=True), fixed(-0.001), fixed(float("nan"))
     ('−0.35', '+0.35', '0.00', 'not a number')
@@ -25,7 +25,7 @@ def fixed(value: float, places: int = 2, *, signed: bool = False) -> str:
 
 
 def counted(count: int, word: str) -> str:
-    """Write how many there are of something.
+    """Format a count of something.
 
     >>> counted(1, "token"), counted(1200, "token")
     ('1 token', '1,200 tokens')
@@ -34,7 +34,7 @@ def counted(count: int, word: str) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits, the exponent in its shortest form.
+    """Format a number with so many significant digits, the exponent in its shortest form.
 
     >>> significant(0.05), significant(0.0005), significant(123456.0), significant(-2e-7)
     ('0.05', '0.0005', '123,000', '−2e−7')
@@ -57,7 +57,7 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def probability(value: float) -> str:
-    """Write a probability with two decimals; one that would round to nothing is called small.
+    """Format a probability with two decimals; one that would round to 0 is called small.
 
     >>> probability(0.414), probability(0.002), probability(0.0)
     ('0.41', '<0.01', '0.00')
@@ -66,7 +66,7 @@ def probability(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """Write a number so that a learner can edit it and a parser reads it back.
+    """Format a number so that a learner can edit it and a parser reads it back.
 
     >>> plain(0.05), plain(5e-4), plain(1.0)
     ('0.05', '5e-4', '1')

@@ -1,4 +1,4 @@
-"""A tree of lines of text: each line in a lane of its own, joined to the one that it leaves."""
+"""A tree of lines of text: each line in its own lane, joined to the line that it branches from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rllab.plots.charts import LINE_PIXELS, span, spread
 from rllab.plots.drawing import Drawing, colour, direction, drawing
 from rllab.plots.text import esc, fixed, probability
 
-# ---- A tree of lines of text: each line in a lane of its own, joined to the one that it leaves ----
+# ---- A tree of lines of text: each line in its own lane, joined to the line that it branches from ----
 
 LANE = 38  # pixels
 MARGIN = 58  # pixels of the axis and the air
@@ -20,7 +20,7 @@ LONGEST = 14  # letters of a token that is named
 
 @dataclass(frozen=True)
 class Branch:
-    """One lane: its name, which lane it leaves and after how many tokens, and the tokens behind."""
+    """One lane: its name, which lane it leaves and after how many tokens, and the tokens after that."""
 
     name: str
     above: int | None
@@ -142,7 +142,7 @@ class CandidateAction:
 
 
 def path_tree(values: Sequence[float], stages: Sequence[Sequence[CandidateAction]], *, depth: int) -> Drawing:
-    """Draw V of each state on a path, and behind each state a dot per action at its Q, joined to that V.
+    """Draw V of each state on a path, and after each state a dot per action at its Q, joined to that V.
 
     `values` has V of the states 0, 1, ...; stage t holds the actions of state t, likeliest first. The first trace
     is V; the next ones are the likeliest action of every stage, the second likeliest and so on: a click on point t

@@ -57,7 +57,7 @@ class Agreement:
 class AgainstJudge:
     """What the known taste of simulated judges says of a reward or of labels, without the luck of single labels."""
 
-    ceiling: float  # E[max(p, 1 - p)]: nobody can foresee more of the judges' labels
+    ceiling: float  # E[max(p, 1 - p)]: no model can predict more of the judges' labels
     expected: float  # share of the judges' fresh labels on these pairs that would be the same
 
 
@@ -167,7 +167,7 @@ def _ranks(values: Tensor) -> Tensor:
 
 
 def _bins(sure: Tensor, right: Tensor) -> list[Bin]:
-    """Sort pairs by how sure the reward is, from 0.5 to 1, into equal steps; empty ones are left out."""
+    """Group pairs by the reward's confidence, from 0.5 to 1, into equal steps; empty ones are left out."""
     edges = [0.5 + 0.5 * number / BINS for number in range(BINS + 1)]
     place = ((sure - 0.5) * 2 * BINS).long().clamp(max=BINS - 1)
     made = []

@@ -95,7 +95,7 @@ class LabelStore:
         return len(self._order)
 
     def label(self, prompt: str, first: str, second: str, *, verdict: Verdict, judge: str = "") -> Pair | Tie:
-        """Write down one choice (the store's own judge made it by default), and return it once it is on the disk."""
+        """Save one choice (by default the store's own judge's), and return it once it is on disk."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         if verdict not in get_args(Verdict):
             raise LabError.choice("verdict", verdict, get_args(Verdict))
@@ -118,7 +118,7 @@ class LabelStore:
             return pair
 
     def undo(self) -> Pair | Tie | None:
-        """Take back the last label, and return it; None where there is none."""
+        """Remove the last label and return it; None where there is none."""
         with self._lock:
             if not self._order:
                 return None
@@ -139,12 +139,12 @@ class LabelStore:
         return list(self.pairs)
 
     def export(self, path: str | Path) -> int:
-        """Write the preferences to another file, all or nothing, and return their number."""
+        """Export the preferences to another file, whole or not at all, and return their number."""
         save_pairs(path, self.pairs)
         return len(self.pairs)
 
     def take_in(self, pairs: Iterable[Pair]) -> None:
-        """Write down labels that came from elsewhere; who judged and when stay theirs."""
+        """Add labels from elsewhere; judge and time stay theirs."""
         with self._lock:
             for pair in pairs:
                 _append(self.path, line_of_pair(pair))
@@ -162,7 +162,7 @@ def _append(path: Path, line: str) -> None:
 
 
 def _mend(path: Path) -> None:
-    """Put a file in order whose last line a kill has cut off: complete it if it is whole, else set it aside."""
+    """Repair a file whose last line was cut off: complete the line if it is whole, else set it aside."""
     if not path.is_file():
         return
     data = path.read_bytes()
@@ -177,7 +177,7 @@ def _mend(path: Path) -> None:
 
 
 def _drop_line(path: Path, label: Pair | Tie) -> None:
-    """Write a file again without the last line that holds a label, all or nothing."""
+    """Rewrite a file without its last label, whole or not at all."""
     lines = path.read_bytes().splitlines(keepends=True)
     last = max(number for number, line in enumerate(lines) if _label(line, type(label)) == label)
     write_atomically(path, b"".join(lines[:last] + lines[last + 1 :]))
@@ -196,7 +196,7 @@ def _line_of_tie(tie: Tie) -> str:
 
 
 def without_duplicates(pairs: Iterable[Pair]) -> list[Pair]:
-    """Keep the first of labels that say the same: one judge, one prompt, one verdict on the same two texts."""
+    """Return the labels without repetitions: same judge, prompt and verdict on the same two texts."""
     first: dict[tuple[str, ...], Pair] = {}
     for pair in pairs:
         first.setdefault((pair.judge, pair.prompt, pair.chosen, pair.rejected), pair)
@@ -272,9 +272,9 @@ class LabelSession:
         return len(contradictions(self.store.pairs))
 
     def draw(self, count: int, *, job: Job = NO_JOB) -> None:
-        """Let the policy write fresh responses and put the most telling pairs of them in line.
+        """Sample new responses and queue the most informative pairs of them.
 
-        The pair in front, which somebody may be reading, stays there.
+        The current pair, which may be being read, stays.
         """
         asked: list[Tie | Question] = [*self.store.ties, *self._skipped, *self.questions]
         seen = [*self.store.pairs, *(Pair(question.prompt, question.first, question.second) for question in asked)]
@@ -285,7 +285,7 @@ class LabelSession:
             self._draws += 1
 
     def answer(self, verdict: Verdict, *, judge: str = "") -> Pair | Tie:
-        """Write down the verdict on the pair in front, and go on to the next."""
+        """Save the verdict on the current pair, and move to the next."""
         with self._lock:
             asked = self._front()
             label = self.store.label(asked.prompt, asked.first, asked.second, verdict=verdict, judge=judge)
@@ -299,7 +299,7 @@ class LabelSession:
             self._skipped.append(self.questions.pop(0))
 
     def undo(self) -> Question:
-        """Take the last label back, and put its pair in front again."""
+        """Undo the last label, and show its pair again."""
         with self._lock:
             label = self.store.undo()
             if label is None:
@@ -309,7 +309,7 @@ class LabelSession:
         return asked
 
     def let_judge(self, name: str) -> int:
-        """Let a simulated judge answer all pairs in line, and return how many that were."""
+        """Let a simulated judge label all queued pairs, and return their number."""
         if name not in self.judges:
             reason = "" if self.judges else "this world has no gold judge"
             raise LabError.choice("judge", name, self.judges, reason=reason)
@@ -340,17 +340,17 @@ class LabelSession:
         return report
 
     def carried(self) -> World:
-        """Return the world with the fitted reward in place of its own, ready for a trainer."""
+        """Return the world with the fitted reward instead of its own, ready for a trainer."""
         if self.reward is None:
             raise LabError("reward", "none", "nothing has been fitted yet; label some pairs and refit first")
         return self.world.replace(reward=self.reward)
 
     def beside(self, name: str) -> AgainstJudge:
-        """Hold the learner's own labels against what a simulated judge would say of the same pairs."""
+        """Compare the learner's own labels with a simulated judge's on the same pairs."""
         return repeated_by(self.world, self.own, self.judges[name])
 
     def reveal(self, *, job: Job = NO_JOB) -> Revealed:
-        """Hold the learner's labels, and the reward made of them, against gold."""
+        """Compare the learner's labels, and the reward fitted to them, with gold."""
         if self.world.gold is None:
             raise LabError("world", self.world.name, "it has no gold judge; what you want is all there is")
         labels = agreement(self.world, self.world.gold, self.own, job=job)

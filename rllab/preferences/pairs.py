@@ -73,7 +73,7 @@ class SimulatedJudge:
         return self.taste.score(sequences).total + self.length_bias * sequences.lengths
 
     def choose(self, first: Sequences, second: Sequences, *, generator: torch.Generator) -> Tensor:
-        """Tell for each row whether the first response is preferred, (B,) bool."""
+        """Return for each row whether the first response is preferred, (B,) bool."""
         gap = (self.utility(first) - self.utility(second)) / self.noise
         return torch.rand(len(first), generator=generator, dtype=gap.dtype) < torch.sigmoid(gap)
 
@@ -110,13 +110,13 @@ def save_pairs(path: str | Path, pairs: Iterable[Pair]) -> None:
 
 
 def line_of_pair(pair: Pair) -> str:
-    """Write a pair as one line; half a character, which no file can hold, becomes a question mark."""
+    """Format a pair as one line; a lone surrogate, which no file can hold, becomes a question mark."""
     line = json.dumps(asdict(pair), ensure_ascii=False)
     return line.encode("utf-8", "replace").decode("utf-8") + "\n"
 
 
 def pair_of_line(line: bytes, number: int) -> Pair:
-    """Read one line, or say what is wrong with it."""
+    """Parse one line; raise LabError that says what is wrong with it."""
     try:
         row = json.loads(line)
         texts = {name: row[name] for name in ("prompt", "chosen", "rejected")}
@@ -129,7 +129,7 @@ def pair_of_line(line: bytes, number: int) -> Pair:
 
 
 def tokenize_pairs(policy: Policy, pairs: Sequence[Pair], *, limit: int | None = None) -> PairBatch:
-    """Lay pairs out as tokens, each response with its end token.
+    """Return pairs as tokens, each response with its end token.
 
     A response that fills the `limit` of tokens was cut there by whoever wrote it, so it gets no end.
     """

@@ -101,7 +101,7 @@ class PairLoop:
         return metrics
 
     def run(self, n: int, *, job: Job = NO_JOB) -> None:
-        """Do n updates, fewer if the job is stopped."""
+        """Run n updates, fewer if the job is stopped."""
         check_count("updates", n)
         for done in range(n):
             try:
@@ -131,7 +131,7 @@ class PairLoop:
         return {name: value / total for name, value in sums.items()}
 
     def _next_rows(self) -> list[int]:
-        """Choose the pairs of the next update: every epoch has an order of its own."""
+        """Choose the pairs of the next update: every epoch has its own order."""
         epoch, place = divmod(len(self.history) - self._first, self.updates_per_epoch)
         generator = torch.Generator().manual_seed(derived_seed(self.seed, "pairs", epoch))
         order: list[int] = torch.randperm(len(self.pairs), generator=generator).tolist()
@@ -172,7 +172,7 @@ class PairRun:
         return self._loop.update(job=job)
 
     def run(self, n: int, *, job: Job = NO_JOB) -> None:
-        """Do n updates, fewer if the job is stopped."""
+        """Run n updates, fewer if the job is stopped."""
         self._loop.run(n, job=job)
 
     def evaluate(self, *, job: Job = NO_JOB) -> dict[str, float]:
@@ -180,7 +180,7 @@ class PairRun:
         return self._loop.evaluate(job=job)
 
     def samples(self, prompts: Sequence[str], seed: int) -> list[dict[str, Any]]:
-        """Write one response to each prompt with the policy as it is now, scored by the reward as it is now."""
+        """Sample one response to each prompt from the current policy, scored by the current reward."""
         sequences = generate(self.world.policy, prompts, max_new_tokens=self.world.max_new_tokens, seed=seed)
         return sample_rows(self._judged, sequences, count=len(prompts))
 
@@ -219,7 +219,7 @@ class FitConfig:
     trainable: Literal["auto", "all", "head"] = "auto"  # auto: a head alone where the world keeps its policy frozen
 
     def __post_init__(self) -> None:
-        """Refuse what has no meaning."""
+        """Raise LabError for invalid settings."""
         check_number("lr", self.lr, open_low=True)
         check_number("weight_decay", self.weight_decay)
         check_count("batch_size", self.batch_size)

@@ -55,7 +55,7 @@ def best_of_n(
     seed: int | None = None,
     job: Job = NO_JOB,
 ) -> Selection:
-    """Write n responses to each prompt, and choose the one that the reward (the world's by default) likes best."""
+    """Sample n responses to each prompt, and return the one with the highest reward (the world's by default)."""
     if n < 1:
         raise LabError("n", n, "draw at least one response")
     sequences = generate(
@@ -81,7 +81,7 @@ def propose(
     seed: int = 0,
     job: Job = NO_JOB,
 ) -> list[Question]:
-    """Choose pairs of fresh responses for a judge: different texts that nobody was asked about, the most telling first.
+    """Choose pairs of new responses for a judge: different texts, not labelled yet, the most informative first.
 
     With a reward model these are what its head would learn most from; otherwise chance decides, as it always does
     about which of two texts stands first.
@@ -147,7 +147,7 @@ def label_pairs(
     response that was cut at the limit are left out unless `cut` asks for them.
     """
     if world.gold is None:
-        raise LabError("world", world.name, "it has no gold judge, so nobody can be simulated; label pairs by hand")
+        raise LabError("world", world.name, "it has no gold judge, so no judge can be simulated; label pairs by hand")
     panel = [SimulatedJudge(name, world.gold, noise, bias) for name, (noise, bias) in judges.items()]
     generator = torch.Generator().manual_seed(derived_seed(seed, "judges"))
     pairs: list[Pair] = []
@@ -167,7 +167,7 @@ def label_pairs(
 
 
 def _side(world: World, turn: int, *, seed: int, job: Job) -> Sequences:
-    """Write one response to each of 64 prompts."""
+    """Sample one response to each of 64 prompts."""
     prompts = [world.prompts[(64 * turn + row) % len(world.prompts)] for row in range(64)]
     return generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed, job=job.quiet())
 

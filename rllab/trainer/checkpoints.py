@@ -51,7 +51,7 @@ UNREADABLE = "it cannot be read; load one of the numbered folders"
 
 @contextlib.contextmanager
 def new_version(run: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; at the end it takes the next number and the pointer turns to it.
+    """Yield an empty folder to fill; at the end it takes the next number and the pointer turns to it.
 
     The pointer names every version before its first byte is written, so that later saves know which folders
     are the run's own: nothing else is ever removed.
@@ -67,7 +67,7 @@ def new_version(run: Path) -> Iterator[Path]:
             name = f"{max(taken, default=0) + 1:06d}"
             there = tuple(old for old in before.written if (run / old).is_dir())
             _write_pointer(run, replace(before, written=(*there, name)))
-            for left in (run, run / SHARED):  # nobody else saves here now
+            for left in (run, run / SHARED):  # no other process saves here now
                 remove_unfinished(left)
             with replaced_folder(run / name) as fresh:
                 yield fresh
@@ -80,7 +80,7 @@ def new_version(run: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def shared_folder(run: Path, name: str) -> Iterator[Path | None]:
-    """Give an empty folder to fill under a name that stands for its content; None where it is there already."""
+    """Yield an empty folder to fill under a name derived from its content; None where it exists already."""
     target = run / SHARED / name
     if (target / "manifest.json").is_file():
         yield None
@@ -118,7 +118,7 @@ def current_version(path: Path) -> Path:
 
 
 def _other(run: Path, previous: str | None) -> str:
-    """Say what can be done about a save that is damaged."""
+    """Return the remedy for a damaged save."""
     broken = "a file of it is missing or changed since it was written"
     return f"{broken}; the save before it is {run / previous}" if previous is not None else broken
 
@@ -190,7 +190,7 @@ LANGUAGE, SCALAR = AutoModelForCausalLM, AutoModelForSequenceClassification
 
 
 def save_shared(run: Path, kind: str, model: PreTrainedModel) -> str:
-    """Keep a model that never changes once for all saves of a run; return the name of its folder."""
+    """Save a model that never changes once for all saves of a run; return the name of its folder."""
     name = f"{kind}-{fingerprint(model)[:16]}"
     with shared_folder(run, name) as folder:
         if folder is not None:
@@ -232,7 +232,7 @@ def load_policy(folder: Path, *, base: Policy) -> Policy:
 
 
 def refill(model: nn.Module, saved: nn.Module) -> bool:
-    """Write saved weights into a model, and tell whether the two are alike.
+    """Write saved weights into a model; return whether the two have the same shapes.
 
     What is the same stays where it is; what differs gets memory of its own, because what is frozen may be shared.
     """
@@ -248,7 +248,7 @@ def refill(model: nn.Module, saved: nn.Module) -> bool:
 
 
 def describe_reward(run: Path, reward: Reward | None) -> dict[str, Any] | None:
-    """Say what a file can say about a reward: a network is kept whole, a Python function only by name."""
+    """Describe a reward for a file: a network is saved whole, a Python function only by name."""
     if reward is None:
         return None
     if isinstance(reward, RewardModel):
@@ -323,7 +323,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, kept: Checkpoint) -> None:
-    """Save a run; the save before stays until the new one is whole, and is kept beside it."""
+    """Save a run; the save before stays until the new one is whole, and is kept too."""
     world = kept.world
     with new_version(path) as folder:
         with world.policy.lock:
@@ -417,7 +417,7 @@ def _world(folder: Path, settings: Mapping[str, Any], *, reward: Reward | None, 
 
 
 def _moments(tensors: Mapping[str, Tensor]) -> Moments:
-    """Sort Adam's numbers by parameter again; clones, because the file's own memory is not aligned."""
+    """Group Adam's moments by parameter; clones, because the file's own memory is not aligned."""
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".", maxsplit=1)

@@ -1,4 +1,4 @@
-"""Comparisons: one frozen batch through every algorithm, runs beside runs, and arms that must not learn."""
+"""Comparisons: runs next to runs, with confidence bands, and control arms that must not learn."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def interval(numbers: Sequence[float]) -> Interval:
 
 
 def band(histories: Sequence[Sequence[UpdateRecord]], metric: str) -> Band:
-    """Put the curves of several seeds into one, as far as all of them go."""
+    """Average the curves of several seeds, up to the shortest."""
     length = min((len(history) for history in histories), default=0)
     if not length:
         raise LabError("runs", len(histories), "each needs at least one finished update")
@@ -116,7 +116,7 @@ class Arm:
 
 
 def random_reward(context: Context, rows: Rollout) -> Scores:
-    """Give each response the scores of another one: their distribution stays, what they say of the text goes."""
+    """Give each response the scores of another: their distribution stays, their relation to the text is lost."""
     scores = STAGES.score(context, rows)
     order = _shuffled(len(rows), context, "random reward")
     total = scores.total[order]
@@ -171,7 +171,7 @@ class Study:
         return difference(self.histories[TRAINED.name], self.histories[arm], self.metric)
 
     def verdict(self) -> list[str]:
-        """Say for each control arm whether the run has done more than it."""
+        """Return for each control arm whether the run did better."""
         return [_said(self.metric, arm, self.gain(arm)) for arm in self.histories if arm != TRAINED.name]
 
 
@@ -227,7 +227,7 @@ def _shuffled(count: int, context: Context, purpose: str) -> torch.Tensor:
 
 
 def _said(metric: str, arm: str, gain: Interval) -> str:
-    """Say one difference with its interval."""
+    """Return one difference with its interval in words."""
     if gain.count < 2:
         return f"{metric}: {gain.mean:+.3f} over {arm} on one seed, which shows nothing; run more seeds."
     where = f"{gain.mean:+.3f} (95% interval {gain.low:+.3f} to {gain.high:+.3f}, {gain.count} seeds)"
@@ -235,10 +235,10 @@ def _said(metric: str, arm: str, gain: Interval) -> str:
         return f"{metric}: the run ends {where} above {arm}: more than chance."
     if gain.high < 0:
         return f"{metric}: the run ends {where} below {arm}: it does harm."
-    return f"{metric}: the run ends {where} beside {arm}: no difference is shown."
+    return f"{metric}: the run ends {where} compared with {arm}: no significant difference."
 
 
-# ---- Runs beside runs: what they were asked, what differs, and their curves as arms with bands ----
+# ---- Runs next to runs: their settings, what differs, and their curves as arms with bands ----
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ class RunComparison:
         return {arm.name: band([run.history for run in arm.runs], metric) for arm in self.arms}
 
     def in_words(self, metric: str) -> list[str]:
-        """Say what differs, and where each arm ends."""
+        """Return in words what differs and where each arm ends."""
         said = [f"{name}: {' | '.join(str(value) for value in values)}" for name, values in self.differences.items()]
         lines = ["They differ in " + "; ".join(said) + "."] if said else ["They differ in nothing but the seed."]
         for arm in self.arms:
@@ -335,7 +335,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     return [f"{name} ({names[:k].count(name) + 1})" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
-# ---- Runs kept beside the one that goes on: forks with a letter each, laid under its curves and told apar ----
+# ---- Kept runs: forks with a letter each, drawn under the curves of the current run ----
 
 MOST = 4  # more lines in one picture cannot be told apart
 
@@ -371,18 +371,18 @@ class KeptRuns:
         return letter
 
     def swap(self, letter: str, present: Trainer) -> Trainer:
-        """Hand out a run that was kept and keep the present one in its place."""
+        """Return a kept run and keep the current one in its place."""
         kept = self.run(letter)
         self._runs[letter] = present
         return kept
 
     def drop(self, letter: str) -> None:
-        """Give a run up."""
+        """Drop a kept run."""
         self.run(letter)
         del self._runs[letter]
 
     def difference(self, letter: str, present: Trainer) -> str:
-        """Say what a kept run was asked otherwise than the present one, as the rest of a sentence about it."""
+        """Return which settings of a kept run differ from the current one's, as the end of a sentence."""
         kept = self.run(letter)
         if not present.history or not kept.history:
             return "cannot be compared before both have finished an update"

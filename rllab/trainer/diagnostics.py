@@ -110,7 +110,7 @@ def _size(record: UpdateRecord) -> float:
 
 
 def _wrong_sign(record: UpdateRecord, since: int) -> Finding:
-    """Say that the KL is paid where it should be charged."""
+    """Find a KL that is paid where it should be charged."""
     score, paid = record.metrics["objective/scores"], record.metrics["objective/rlhf_reward"]
     kl = record.metrics["objective/kl"]
     return Finding(
@@ -448,12 +448,12 @@ def diagnose(history: Sequence[UpdateRecord]) -> list[Finding]:
 
 
 def _typeset(finding: Finding) -> Finding:
-    """Write numbers with a true minus sign."""
+    """Format numbers with a true minus sign."""
     return replace(finding, seen=re.sub(r"(?<!\w)-(?=\d)", "\u2212", finding.seen))
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Say in one sentence how a run stands."""
+    """Return in one sentence how far a run is."""
     ill = [finding.name for finding in findings if finding.severity == "ill"]
     watch = [finding.name for finding in findings if finding.severity == "watch"]
     if ill:

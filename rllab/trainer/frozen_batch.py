@@ -86,7 +86,7 @@ def same_batch(
 
 
 def _write(world: World, samples_per_prompt: int, seed: int, job: Job) -> Rollout:
-    """Let the world's policy answer some prompts several times each, so that groups exist for those who need them."""
+    """Sample several responses to each of some prompts, so that there are groups for the algorithms that need them."""
     sequences = generate(
         world.policy,
         world.prompts[:PROMPTS],

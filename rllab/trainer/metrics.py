@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rllab.worlds.world import World
 
 
-# The first epoch by itself: nothing has moved yet, so what the policy and the critic say must be what they said.
+# The first epoch alone: nothing has moved yet, so policy and critic must give the numbers of the rollout.
 FIRST_EPOCH = {
     "policy/clipfrac_avg": "policy/clipfrac_first",
     "policy/approxkl_avg": "policy/approxkl_first",
@@ -107,7 +107,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Book the time since the last call under a name."""
+        """Add the time since the last call to a name."""
         now = time.perf_counter()
         self.laps[name] = self.laps.get(name, 0.0) + now - self._last
         self._last = now

@@ -95,7 +95,7 @@ class Examination:
         return self._start
 
     def at(self, states: Sequence[Chosen]) -> Examination:
-        """Look at other states of the same step."""
+        """Examine other states of the same step."""
         return replace(self, **_seen(self._start, self._stepped, states, self.update.rollout))
 
     def keep(self) -> Trainer:
@@ -177,7 +177,7 @@ def _seen(start: Trainer, stepped: Trainer, states: Sequence[Chosen], rows: Sequ
 
 
 def _checked(trainer: Trainer, prompt: str, ids: Sequence[int]) -> tuple[str, list[int]]:
-    """Refuse a state that this run can never decide in."""
+    """Raise LabError for a state in which this run never chooses a token."""
     policy, limit = trainer.world.policy, trainer.config.max_new_tokens
     policy.encode(prompt)
     for token in ids:
@@ -197,7 +197,7 @@ def _visits(rows: Sequences, prompt: str, ids: Sequence[int]) -> int:
 
 
 def _laid_out(world: World, chosen: Sequence[Chosen]) -> tuple[Sequences, Tensor]:
-    """Lay the states out as rows with one more token, and say in which column each state is, (S,)."""
+    """Return the states as rows with one more token, and the column of each state, (S,)."""
     policy = world.policy
     rows = sequences_from_ids(policy, [prompt for prompt, _ in chosen], [[*ids, policy.eos_id] for _, ids in chosen])
     return rows, rows.lengths - 1

@@ -33,7 +33,7 @@ BY_UPDATE = {"metrics.jsonl": "index", "seconds.jsonl": "index", "samples.jsonl"
 
 
 def new_folder(trainer: Trainer, name: str = "") -> Path:
-    """Make a folder of its own for a run among the user's runs: `name`, or world, algorithm and seed."""
+    """Make a new folder for a run among the user's runs: `name`, or world, algorithm and seed."""
     base = name or f"{trainer.world.name}-{trainer.algorithm.name}-seed{trainer.seed}"
     safe = re.sub(r"[^\w.+-]+", "_", base).strip("._") or "run"
     runs = home_dir() / "runs"
@@ -48,7 +48,7 @@ def new_folder(trainer: Trainer, name: str = "") -> Path:
 
 
 def record(trainer: Trainer, folder: Path, n: int, *, job: Job = NO_JOB) -> None:
-    """Do n updates and keep each on disk; the run itself is saved every tenth update, at the end and at Stop.
+    """Run n updates and record each on disk; the run itself is saved every tenth update, at the end and at Stop.
 
     An update that fails leaves a saved run behind. The folder is held meanwhile: another process that wants to
     record there is refused.
@@ -113,7 +113,7 @@ def read(folder: Path) -> RunRecord:
 
 
 def describe(trainer: Trainer) -> str:
-    """Say in a few words how far a run is."""
+    """Return in a few words how far a run is."""
     if not trainer.history:
         return "starting"
     metrics = trainer.history[-1].metrics
@@ -141,7 +141,7 @@ def _check_free(trainer: Trainer, folder: Path) -> None:
 
 
 def _open_folder(trainer: Trainer, folder: Path) -> None:
-    """Write what the run was asked, or make sure that the folder holds the past of this very run."""
+    """Write the run's settings, or check that the folder holds the history of this very run."""
     if (folder / "config.json").exists():
         done, saved = len(read(folder).history), saved_update(folder / "checkpoint")
         if trainer.index not in {done, saved}:
@@ -165,7 +165,7 @@ def _open_folder(trainer: Trainer, folder: Path) -> None:
 
 
 def _one_update(trainer: Trainer, folder: Path, job: Job) -> None:
-    """Do one update and append its lines."""
+    """Run one update and append its lines."""
     if trainer.index % TOKENS_EVERY == 0:
         opened = open_update(trainer, job=job)
         _append(folder / "tokens.jsonl", token_rows(trainer, opened))

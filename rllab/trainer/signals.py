@@ -41,7 +41,7 @@ class HealthyRange:
     updates: int
 
     def holds(self, value: float) -> bool:
-        """Tell whether a value lies in the range; rounding at its ends does not count."""
+        """Return whether a value lies in the range; rounding at its ends does not count."""
         slack = 1e-6 + 1e-3 * (self.high - self.low)
         return self.low - slack <= value <= self.high + slack
 
@@ -55,7 +55,7 @@ class Reading:
     healthy: HealthyRange | None
 
     def in_words(self) -> str:
-        """Say where the value stands."""
+        """Return where the value lies in words."""
         about = self.definition
         unit = f" {about.unit}" if about.unit else ""
         value = "not a number" if math.isnan(self.value) else f"{self.value:.4g}{unit}"

@@ -61,13 +61,13 @@ class ActorCritic:
         self.optimizer = torch.optim.Adam(groups, eps=config.adam_eps)
 
     def begin(self, config: Config) -> None:
-        """Take the learning rates of an update, and drop gradients that somebody else has left."""
+        """Set the learning rates of an update, and drop left-over gradients."""
         self.optimizer.zero_grad(set_to_none=True)
         for group, rate in zip(self.optimizer.param_groups, (config.lr, config.critic_lr), strict=False):
             group["lr"] = rate
 
     def resume(self, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Give the optimizer the moments that an earlier process had gathered."""
+        """Load the moments of an earlier process into the optimizer."""
         state = self.optimizer.state_dict()
         state["state"] = {number: dict(tensors) for number, tensors in moments.items()}
         self.optimizer.load_state_dict(state)
@@ -97,7 +97,7 @@ class ActorCritic:
 
 
 class RunLock:
-    """Who may change a run: one at a time, and nobody else for as long as one thread keeps the turn."""
+    """A lock on a run: one change at a time, and none by other threads while one holds it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class RunLock:
 
     @contextlib.contextmanager
     def exclusive(self, update: int) -> Iterator[None]:
-        """Let nobody else change the run meanwhile: a second start, a rewind or a save is refused."""
+        """Reserve the run: a second start, a rewind or a save is refused meanwhile."""
         free = self._lock.acquire(blocking=False)
         if free and self._keeper not in {None, threading.get_ident()}:
             self._lock.release()
@@ -119,7 +119,7 @@ class RunLock:
 
     @contextlib.contextmanager
     def held(self, update: int) -> Iterator[None]:
-        """Keep the turn of this thread between several changes too."""
+        """Reserve the run for this thread between several changes too."""
         with self.exclusive(update):
             self._keeper = threading.get_ident()
         try:

@@ -108,7 +108,7 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def rollout(context: Context, prompts: Sequence[str]) -> Rollout:
-    """Let the policy write, and evaluate what it wrote in the slices that the update will use."""
+    """Sample responses, and evaluate them in the slices that the update will use."""
     config = context.config
     sequences = generate(
         context.policy,
@@ -131,7 +131,7 @@ def rollout(context: Context, prompts: Sequence[str]) -> Rollout:
 
 
 def score(context: Context, rows: Rollout) -> Scores:
-    """Let the reward judge what was written; an error of its own stops the update with a sentence."""
+    """Score the responses; an error that the reward raises becomes a LabError."""
     try:
         return context.objective.score(rows)
     except Exception as error:
@@ -142,7 +142,7 @@ def score(context: Context, rows: Rollout) -> Scores:
 
 
 def check_loss(terms: LossTerms, rows: Rollout, *, first: int) -> None:
-    """Refuse a loss that is no number, and show the row that it comes from where there is one."""
+    """Raise LabError if the loss is not finite, naming the row that it comes from where there is one."""
     remedy = "the update was undone; lower the learning rate or look at the reward"
     check_rows("log-prob", terms.logprobs, rows, remedy=remedy, first=first)
     if not bool(torch.isfinite(terms.loss)):
@@ -242,7 +242,7 @@ class Stages:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Name the stages that are not the lab's own."""
+        """Return the names of the stages that are not the lab's own."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) is not field.default)
 
 

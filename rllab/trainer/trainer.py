@@ -314,7 +314,7 @@ class Trainer:
         raise LabError("micro_batch_size", self.config.micro_batch_size, remedy)
 
     def _undoable(self, job: Job) -> Generator[Phase, None, dict[str, float]]:
-        """Go through one update, and return to where it began unless it comes to its end."""
+        """Run one update; restore the state in which it began unless it completes."""
         before, done = self.snapshot(), False
         try:
             metrics = yield from self._phases(self._context(job))
@@ -369,7 +369,7 @@ class Trainer:
         )
 
     def _set(self, config: Config, *, kl_coef: float) -> None:
-        """Take settings and the KL coefficient in force, and let the world's objective speak of both."""
+        """Set the settings and the current KL coefficient, and the world's objective with them."""
         self.config, self.kl_coef = config, kl_coef
         settings = config.replace(kl_coef=kl_coef)
         objective = Objective.of(settings, reward=self.world.reward, reference=self.world.reference)
@@ -380,7 +380,7 @@ class Trainer:
         return RunState(tuple(self.history), tuple(self._snapshots), self.snapshot(), self.config, self.seed)
 
     def _take_over(self, state: RunState) -> None:
-        """Be where a run of the same shape is."""
+        """Copy the state of a run of the same shape."""
         self.history, self._snapshots, self.seed = list(state.history), list(state.snapshots), state.seed
         self._actor_critic.load(state.present)
         self._set(state.config, kl_coef=state.present.kl_coef)

@@ -1,4 +1,4 @@
-"""How much a critic knows of what is to come, part by part of the responses: forecasts beside what came."""
+"""How early a critic can predict the return: its V in each part of the responses compared with what followed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Part:
 def calibration(
     world: World, *, samples: int = 256, parts: int = 5, seed: int = 0, job: Job = NO_JOB
 ) -> tuple[Part, ...]:
-    """Let the policy write, and compare the critic's V in each part of the responses with what followed.
+    """Sample responses, and compare the critic's V in each part of them with the return that followed.
 
     Of every response each part has one state, the one in its middle, so that all responses count alike.
     """

@@ -122,7 +122,7 @@ def _powers(base: int, *, terms: int) -> int:
 
 
 def check_size(policy: Policy, ids: Sequence[int], *, horizon: int, top_k: int, max_leaves: int = LEAVES) -> None:
-    """Refuse what has no meaning, and what would take too much room or time, with what would fit."""
+    """Raise LabError for invalid sizes and for a tree that is too large, naming what would fit."""
     for name, value, least in (("horizon", horizon, 1), ("top_k", top_k, 0), ("max_leaves", max_leaves, 1)):
         if not is_whole(value, low=least):
             raise LabError(name, value, f"give a whole number of at least {least}")

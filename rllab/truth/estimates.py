@@ -89,18 +89,18 @@ class Query:
         return exact(self.world, self.prompt, objective=self.objective, job=self.job.quiet())
 
     def is_over(self, prefix: Sequence[int]) -> bool:
-        """Tell whether nothing is written behind a prefix any more."""
+        """Return whether the prefix is terminal."""
         return is_over(prefix, eos=self.world.policy.eos_id, horizon=self.horizon)
 
     def check_next(self, prefix: Sequence[int], token_ids: object) -> None:
-        """Refuse what are no tokens to write behind a prefix."""
+        """Raise LabError for invalid tokens after a prefix."""
         self.check([prefix])
         if not isinstance(token_ids, Sequence) or isinstance(token_ids, str) or not token_ids:
             raise LabError("tokens", token_ids, "choose some tokens by their ids")
         self.check([(*prefix, token) for token in token_ids])
 
     def check(self, prefixes: Sequence[Sequence[int]]) -> None:
-        """Refuse what is no continuation of the prompt."""
+        """Raise LabError for a prefix that cannot follow the prompt."""
         check_prefixes(self.world.policy, prefixes, horizon=self.horizon)
 
 
@@ -123,7 +123,7 @@ def sampled_values(query: Query, prefixes: Sequence[Prefix]) -> list[Estimate]:
 
 
 def learned_values(query: Query, prefixes: Sequence[Prefix]) -> list[Estimate]:
-    """Ask the critic; it speaks of the objective that it was trained on and of no other."""
+    """Return the critic's V, which belongs to the objective that it was trained on and to no other."""
     check_critic(query)
     if not prefixes:
         return []
@@ -153,7 +153,7 @@ def payments(query: Query, rows: Sequence[Prefix]) -> tuple[Tensor, Tensor]:
 
 
 def check_critic(query: Query) -> None:
-    """Refuse a critic that speaks of something else."""
+    """Raise LabError for a critic of another objective."""
     world = query.world
     if isinstance(world.critic, ZeroCritic):
         raise LabError("critic", "none", "this world has no critic; train one with A2C or PPO, or ask for monte-carlo")
@@ -191,7 +191,7 @@ def estimate(
 
 
 def check_kinds(kinds: object) -> None:
-    """Refuse a way that there is not."""
+    """Raise LabError for an unknown method."""
     if not isinstance(kinds, Sequence) or isinstance(kinds, str):
         raise LabError("kinds", kinds, f"give a list of {', '.join(WAYS)}")
     for kind in kinds:
@@ -230,7 +230,7 @@ class Candidates:
         return tuple(difference(estimate, self.value).standard_error for estimate in self.q)
 
     def is_sure(self, at: int) -> bool:
-        """Tell whether the sign of an action's A is more than chance; of what is not sampled no chance is known."""
+        """Return whether the sign of an action's A is more than chance; None where nothing was sampled."""
         return self.value.kind != "monte-carlo" or abs(self.advantages[at]) > SURE * self.errors[at]
 
     @property
@@ -250,13 +250,13 @@ def candidates(
     seed: int = 0,
     job: Job = NO_JOB,
 ) -> Candidates:
-    """Return Q of some tokens behind a prefix in one way, and V of the state, under the world's objective."""
+    """Return Q of some tokens after a prefix in one way, and V of the state, under the world's objective."""
     query = Query(world, prompt, objective_of(world, None), samples, seed, job)
     check_kinds([kind])
     query.check_next(prefix, token_ids)
     start, chosen = tuple(prefix), tuple(token_ids)
     if len(set(chosen)) < len(chosen):
-        raise LabError("tokens", chosen, "name each token once: twice it would count twice beside the others")
+        raise LabError("tokens", chosen, "name each token once: a repeated token would count twice")
     if kind == "exact":
         return of_tree(query.tree, start, chosen)
     here = Next.of(query, start)
@@ -317,12 +317,12 @@ class Next:
     def read(
         cls, prefix: Prefix, logits: Sequence[Tensor], *, temperature: float, critic: Decoder | None = None
     ) -> Next:
-        """Keep what policy and reference say of a state, logits (A,) of both."""
+        """Hold the logits (A,) of policy and reference in a state."""
         logprobs = [torch.log_softmax(row.double().cpu() / temperature, dim=0) for row in logits]
         return cls(prefix, logprobs[0], logprobs[1], critic)
 
     def values(self, query: Query, rows: Sequence[Prefix], kind: str) -> list[Estimate]:
-        """Return V of the states behind some tokens."""
+        """Return V of the states after some tokens."""
         if self.critic is None or kind != "learned":
             return WAYS[kind](query, rows)
         tokens = torch.tensor([row[-1] for row in rows], device=self.critic.tokens.device)
@@ -358,7 +358,7 @@ def _sampled(query: Query, here: Next, chosen: Prefix) -> Candidates:
 
 
 def _learned(query: Query, here: Next, chosen: Prefix) -> Candidates:
-    """Ask the critic one token ahead, of the chosen tokens and the likeliest; the rest counts as average."""
+    """Return the critic's V one token ahead, for the chosen and the most likely tokens; the others count as average."""
     check_critic(query)
     likeliest = here.logprobs.topk(min(LOOKED_AT, len(here.logprobs))).indices.tolist()
     looked = list(dict.fromkeys([*chosen, *likeliest]))

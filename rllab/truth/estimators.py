@@ -45,22 +45,22 @@ class Expected(NoParameters):
 
 
 def learned(world: World, _trees: Sequence[Tree]) -> ValueFunction:
-    """Look at the world's critic, which does not know the truth."""
+    """Return V of the world's critic."""
     return world.critic
 
 
 def true(_world: World, trees: Sequence[Tree]) -> ValueFunction:
-    """Look at the exact V."""
+    """Return the exact V."""
     return ExactCritic(trees)
 
 
 def expected(_world: World, trees: Sequence[Tree]) -> ValueFunction:
-    """Look at the expected return alone."""
+    """Return the expected return as V of every state."""
     return Expected(trees)
 
 
-def nobody(_world: World, _trees: Sequence[Tree]) -> ValueFunction:
-    """Look at nothing: V = 0."""
+def no_critic(_world: World, _trees: Sequence[Tree]) -> ValueFunction:
+    """Return V = 0."""
     return ZeroCritic()
 
 
@@ -70,7 +70,7 @@ class Arm:
 
     name: str
     algorithm: str
-    critic: ChooseCritic = nobody
+    critic: ChooseCritic = no_critic
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, world: World, *, rows: int, group: int) -> Config:
@@ -107,10 +107,10 @@ ARMS: tuple[Arm, ...] = (
     Arm("REINFORCE + baseline", "a2c", expected, {"lam": 1.0}),
     Arm("A2C, learned critic", "a2c", learned),
     Arm("A2C, exact critic", "a2c", true),
-    Arm("A2C, no critic", "a2c", nobody),
+    Arm("A2C, no critic", "a2c", no_critic),
     Arm("RLOO", "rloo"),
     Arm("GRPO", "grpo"),
-    Arm("Dr. GRPO", "grpo", nobody, {"scale_by_std": False}),
+    Arm("Dr. GRPO", "grpo", no_critic, {"scale_by_std": False}),
 )
 
 
@@ -175,7 +175,7 @@ def cloud(tree: Tree, baseline: str = "nothing", *, shift: float = 0.0, scale: f
 
 
 def _nothing(_tree: Tree, _first: Tensor, returns: Tensor, shift: float) -> Tensor:
-    """Take the return as it is: no baseline."""
+    """Return the return as it is: no baseline."""
     return returns + shift
 
 
@@ -190,7 +190,7 @@ def _own(_tree: Tree, _first: Tensor, returns: Tensor, shift: float) -> Tensor:
 
 
 def _advantage(tree: Tree, first: Tensor, _returns: Tensor, _shift: float) -> Tensor:
-    """Take the exact advantage of the first token: the luck of everything that follows is gone."""
+    """Return the exact advantage of the first token: the luck of everything that follows is removed."""
     return tree.A(())[first]
 
 
@@ -291,7 +291,7 @@ def _context(world: World, trees: Sequence[Tree], arm: Arm, *, rows: int, group:
 
 
 def _gradient(context: Context, rows: Rollout, scores: Scores) -> Tensor:
-    """Let the stages make a loss of some rows, and return minus its gradient, flat."""
+    """Return minus the gradient of the stages' loss of some rows, flat."""
     batch = whole_batch(context, rows, STAGES.targets(context, rows, scores))
     parameters = trainable(context.policy)
     loss = STAGES.loss(context, batch).loss
@@ -321,7 +321,7 @@ class BenchRow:
 
     @property
     def is_biased(self) -> bool:
-        """Tell whether the bias is more than three times what chance, or rounding, explains."""
+        """Return whether the bias is more than three times what chance, or rounding, explains."""
         return self.bias > 3 * self.chance + 1e-9
 
 
@@ -405,6 +405,6 @@ def _rows(world: World, tree: Tree, job: Job) -> Iterator[KLRow]:
         mean = float((probs * value).sum())
         deviation = float((probs * (value - mean).square()).sum().sqrt())
         for place in ("reward", "loss"):
-            arm = Arm(f"{name} in the {place}", "reinforce", nobody, {"kl_in": place, "kl_estimator": name})
+            arm = Arm(f"{name} in the {place}", "reinforce", no_critic, {"kl_in": place, "kl_estimator": name})
             row = judge(arm.name, enumerated(world, tree, arm, group=1, job=job), truth)
             yield KLRow(name, place, mean, deviation, -tree.J, row)

@@ -60,7 +60,7 @@ class Credit:
 
 
 def sample_group(world: World, prompt: str, *, samples: int, seed: int, job: Job = NO_JOB) -> Group:
-    """Let the policy answer one prompt several times, and book what is paid under the world's objective."""
+    """Sample several responses to one prompt, and record their rewards under the world's objective."""
     if not is_whole(samples, low=2):
         raise LabError("responses", samples, "a group needs at least two to be compared")
     sequences = generate(

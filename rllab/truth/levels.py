@@ -44,7 +44,7 @@ class Level:
         return places, self.actions[rows][places, columns]
 
     def longer(self, chosen: Tensor) -> Tensor:
-        """Return the prefixes with the chosen actions (N, K) behind them, (M, d+1)."""
+        """Return the prefixes with the chosen actions (N, K) after them, (M, d+1)."""
         places, columns = chosen.nonzero(as_tuple=True)
         return torch.cat([self.prefixes[places], self.actions[places, columns][:, None]], dim=1)
 
@@ -62,7 +62,7 @@ def link(pieces: Sequence[tuple[Tensor, Tensor]], *, eos: int) -> tuple[Level, .
 
 
 def leaf_sequences(levels: Sequence[Level], policy: Policy, prompt: str) -> Sequences:
-    """Lay out all finished responses as one batch, in the order of their level."""
+    """Return all finished responses as one batch, in the order of their level."""
     rows, texts = zip(*_leaves(levels, policy), strict=True)
     wide = [torch.nn.functional.pad(row, (0, len(levels) - row.shape[1]), value=policy.pad_id) for row in rows]
     lengths = torch.cat([torch.full((len(row),), row.shape[1]) for row in rows])
@@ -70,13 +70,13 @@ def leaf_sequences(levels: Sequence[Level], policy: Policy, prompt: str) -> Sequ
 
 
 def written_to(prompt: str, policy: Policy, tokens: Tensor, *, lengths: Tensor) -> Sequences:
-    """Lay out responses (n, T) of known lengths (n,) with their texts."""
+    """Return responses (n, T) of known lengths (n,) as a batch with their texts."""
     ids = [row[:length] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
     return responses_to(prompt, policy, tokens, lengths=lengths, texts=tuple(map(policy.decode, ids)))
 
 
 def responses_to(prompt: str, policy: Policy, tokens: Tensor, *, lengths: Tensor, texts: tuple[str, ...]) -> Sequences:
-    """Lay out responses (n, T) of known lengths (n,) to one prompt as a batch."""
+    """Return responses (n, T) of known lengths (n,) to one prompt as a batch."""
     prompts = torch.tensor(policy.encode(prompt)).expand(len(tokens), -1)
     mask = until_end(lengths, width=tokens.shape[1])
     return Sequences(
@@ -99,7 +99,7 @@ def _number(mask: Tensor) -> Tensor:
 
 
 def _leaves(levels: Sequence[Level], policy: Policy) -> Iterator[tuple[Tensor, list[str]]]:
-    """Give the responses that end in each level, (M, d+1), and how they read."""
+    """Yield the responses that end in each level, (M, d+1), with their texts."""
     words, texts = _words(levels, policy), [""]
     for level, following in zip(levels, (*levels[1:], None), strict=True):
         over = level.leaf >= 0
@@ -110,7 +110,7 @@ def _leaves(levels: Sequence[Level], policy: Policy) -> Iterator[tuple[Tensor, l
 
 
 def _longer(texts: Sequence[str], chosen: Tensor, rows: Tensor, policy: Policy, words: Words | None) -> list[str]:
-    """Return how the chosen actions (N, K) read behind the texts (N,) of a level; they make the prefixes `rows`.
+    """Return how the chosen actions (N, K) read after the texts (N,) of a level; they make the prefixes `rows`.
 
     Whole words need not be decoded again with everything before them: a tree shares its beginnings.
     """
@@ -148,7 +148,7 @@ def edge_rewards(levels: Sequence[Level], per_token: Tensor, *, reward: str) -> 
     along = sums_along(levels, rewards)
     rows = per_token.sum(dim=1)
     if bool(((along - rows).abs() > LOOKS_AHEAD * (1 + rows.abs())).any()):
-        remedy = "it pays for a token by what is written after it; let it judge each prefix by itself"
+        remedy = "it pays for a token by what is written after it; let it judge each prefix alone"
         raise LabError("reward", reward, remedy)
     return rewards
 
@@ -225,19 +225,19 @@ class Visitor(Protocol):
     """What is done with the pieces of a tree; those of one level come in the order of its rows."""
 
     def see(self, depth: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at the next token's unscaled logits (n, A) of a piece; return where to go on and by which token.
+        """Receive the next token's unscaled logits (n, A) of a piece; return where to continue and by which token.
 
         Both are (M,): places of parents in the piece, and the token appended to each. None ends the walk.
         """
         ...
 
     def close(self) -> None:
-        """Note that what was seen since the last call is complete."""
+        """Mark what was seen since the last call as complete."""
         ...
 
 
 def walk(decoder: Decoder, visitor: Visitor, *, below: Sequence[int], job: Job = NO_JOB, depth: int = 0) -> None:
-    """Go down from the rows of a decoder; a row of level d stands for `below[d]` prefixes, itself included.
+    """Descend from the rows of a decoder; a row of level d stands for `below[d]` prefixes, itself included.
 
     Before more prefixes would be open than fit into memory, the level is cut and its parts are walked in turn.
     """
@@ -307,7 +307,7 @@ def read(
 
 
 def check_vocabulary(other: object, policy: Policy) -> None:
-    """Refuse a policy that writes with other tokens: its log-probs would be those of other words."""
+    """Raise LabError for a policy with another vocabulary: its log-probs would be those of other words."""
     if not isinstance(other, Policy):
         raise LabError("policy", other, "give a policy, such as world.reference")
     if other.tokenizer is not policy.tokenizer and other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
@@ -345,7 +345,7 @@ class _Growth:
         self._eos, self._top_k, self._temperature = eos, top_k, temperature
 
     def see(self, depth: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep a piece, and go on behind every action but the end."""
+        """Store a piece, and continue after every action but the end."""
         rows, vocabulary = logits.shape
         cut = 0 < self._top_k < vocabulary
         actions = logits.topk(self._top_k).indices.cpu() if cut else torch.arange(vocabulary).expand(rows, -1)
@@ -371,7 +371,7 @@ class _Reading:
         self._cursor, self._temperature = Cursor(levels), temperature
 
     def see(self, depth: int, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep a piece's log-probs."""
+        """Store a piece's log-probs."""
         rows = self._cursor.advance(depth, len(logits))
         actions = self._cursor.levels[depth].actions[rows]
         self.logprobs[depth].append(kept_logprobs(logits, actions, temperature=self._temperature))

@@ -118,7 +118,7 @@ def trainable(policy: Policy) -> list[nn.Parameter]:
 
 
 def flat(gradients: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Lay gradients out as one vector; a parameter that had no part in the result has gradient 0."""
+    """Return gradients as one vector; a parameter that had no part in the result has gradient 0."""
     pairs = zip(gradients, parameters, strict=True)
     return torch.cat([(torch.zeros_like(parameter) if one is None else one).flatten() for one, parameter in pairs])
 

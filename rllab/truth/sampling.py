@@ -49,7 +49,7 @@ class Responses:
 
 
 class CommonNoise:
-    """Exp(1) numbers that belong to (sample, token position), the same behind every prefix."""
+    """Exp(1) numbers that belong to (sample, token position), the same after every prefix."""
 
     def __init__(self, seed: int, samples: slice, *, like: Tensor) -> None:
         self._seed, self._samples = seed, samples
@@ -79,7 +79,7 @@ def continue_from(
     temperature: float,
     job: Job = NO_JOB,
 ) -> Responses:
-    """Write the samples of each start to their end, rows of one start side by side.
+    """Continue the samples of each start to their end, rows of one start next to each other.
 
     The first policy writes. A second one, if there is one, reads along: the reference.
     """
@@ -117,7 +117,7 @@ def rows_at_once(policy: Policy, *, width: int) -> int:
 
 
 def _full(decoder: Decoder) -> bool:
-    """Tell whether a row of a decoder, perhaps a closed one, has no room for another token."""
+    """Return whether a row of a decoder, perhaps a closed one, has no room for another token."""
     return int(decoder.attention_mask.sum(dim=1).max()) >= decoder.policy.context
 
 
@@ -155,7 +155,7 @@ class _Pages:
 
     @property
     def crowded(self) -> bool:
-        """Tell whether so many rows have closed that dropping them pays."""
+        """Return whether so many rows have closed that dropping them pays."""
         return float(self.open.float().mean()) < KEEP
 
     def allowed(self, probs: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class _Pages:
             self.open, self._first = self.open & ~self._known, False
 
     def drop_closed(self) -> Tensor:
-        """Go on with the open rows alone, and return their places among those that were being read."""
+        """Continue with the open rows alone, and return their places among the rows being read."""
         kept = self.open.nonzero()[:, 0]
         self._row, self.open = self._row[kept], self.open[kept]
         return kept
@@ -212,12 +212,11 @@ def monte_carlo(
 ) -> list[Estimate]:
     """Estimate the value of the state after each prefix from `samples` continuations of it.
 
-    Random numbers are common: sample j draws its token t by the same numbers behind every prefix. So two
-    prefixes of one response, or two actions after the same prefix, can be compared sample by sample. Each
-    estimate by itself is as random as it says. Texts that come to agree go on alike: where a sample writes just
-    the token that leads to another of the prefixes, that one's continuation is taken and not written again.
-    No continuation begins with a `barred` token: what all other actions together are worth, as often as each
-    is written among them.
+    Random numbers are common: sample j draws its token t with the same numbers after every prefix, so two
+    prefixes of one response, or two actions after the same prefix, can be compared sample by sample. Where a sample
+    chooses just the token that leads to another of the prefixes, the continuation of that prefix is reused. No
+    continuation begins with a `barred` token: this gives the value of all other actions together, weighted by
+    their probabilities.
 
     Args:
         world: The world whose policy continues the prefixes.
@@ -241,7 +240,7 @@ def monte_carlo(
     task = _Task(world, prompt, ids, horizon_of(world, ids), objective, barred, seed, job)
     _check(task, prefixes, samples=samples)
     family = Family.of(task, [tuple(prefix) for prefix in prefixes])
-    returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # behind a response that is over comes nothing
+    returns = torch.zeros(len(prefixes), samples, dtype=torch.float64)  # after a response that is over comes nothing
     parts, done = list(_parts(task, prefixes, samples)), 0
     total = sum(len(some) * (part.stop - part.start) for some, part in parts)
     for some, part in parts:
@@ -281,7 +280,7 @@ class _Task:
 
 
 def _check(task: _Task, prefixes: Sequence[Sequence[int]], *, samples: int) -> None:
-    """Refuse what cannot be sampled."""
+    """Raise LabError for a question that sampling cannot answer."""
     policy = task.world.policy
     check_prefixes(policy, prefixes, horizon=task.horizon)
     most = MOST_RETURNS // max(1, len(prefixes))
@@ -336,7 +335,7 @@ def _parts(task: _Task, prefixes: Sequence[Sequence[int]], samples: int) -> Iter
 
 
 def _fill(returns: Tensor, task: _Task, family: Family, some: Sequence[int], part: slice) -> None:
-    """Write some samples behind some prefixes, longest first, and put what each brings into `returns`."""
+    """Sample some continuations of some prefixes, longest first, and write their returns into `returns`."""
     written = continue_from(
         task.policies,
         task.ids,

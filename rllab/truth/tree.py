@@ -25,7 +25,7 @@ from rllab.worlds.prefixes import check_prefix
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """V, Q, A and pi at every state behind a prompt, for a policy and an objective, in float64.
+    """V, Q, A and pi at every state after a prompt, for a policy and an objective, in float64.
 
     A prefix is a tuple of response token ids, () the prompt alone. Q, A and pi are (vocabulary,) in token order;
     an action that is cut away has probability 0 and no value (nan).
@@ -59,13 +59,13 @@ class Tree:
     scores: Scores  # of the leaves
 
     def __repr__(self) -> str:
-        """Say in a line what a cell has made; the leaves alone would fill pages."""
+        """Return one line for the end of a notebook cell; the leaves alone would fill pages."""
         size = f"{self.states:,} states, {len(self.leaves):,} responses"
         return f"Tree({self.prompt!r}: {size}, {self.label} J {self.J:.4f})"
 
     @property
     def label(self) -> str:
-        """Say what kind of truth this is."""
+        """Return what kind of truth this is."""
         return "exact" if self.top_k == 0 else f"exact under top-k {self.top_k}"
 
     @property
@@ -273,7 +273,7 @@ class Tree:
         return depth, row
 
     def _in_token_order(self, depth: int, row: int, values: Tensor, *, fill: float) -> Tensor:
-        """Put the values (K,) of a state's actions at their token ids, (vocabulary,)."""
+        """Return the values (K,) of a state's actions at their token ids, (vocabulary,)."""
         whole = torch.full((self.policy.vocabulary,), fill, dtype=torch.float64)
         return whole.index_copy(0, self.levels[depth].actions[row], values)
 
@@ -352,7 +352,7 @@ class Edge:
 
 
 def edges(tree: Tree, prefix: Sequence[int]) -> list[Edge]:
-    """Return the actions behind a prefix, likeliest first; their q averaged by prob is V of the prefix."""
+    """Return the actions after a prefix, most likely first; their q averaged by prob is V of the prefix."""
     depth, row = tree._state(prefix)
     level = tree.levels[depth]
     rewards, paid, q = (one[depth][row].tolist() for one in (tree.rewards, tree.paid, tree.q))

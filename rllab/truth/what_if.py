@@ -27,7 +27,7 @@ from rllab.worlds.world import World
 
 @dataclass(frozen=True, eq=False)
 class WhatIf:
-    """Two tokens behind one prefix: many continuations of each, written with the same random numbers."""
+    """Two tokens after one prefix: many continuations of each, written with the same random numbers."""
 
     prompt: str
     prefix_text: str
@@ -37,7 +37,7 @@ class WhatIf:
 
     @property
     def sentence(self) -> str:
-        """Say in one sentence what the comparison shows; the difference is that of the means as written."""
+        """Return in one sentence what the comparison shows; the difference is that of the means as written."""
         first, second = (f"“{token.strip()}”" for token in self.tokens)
         one, other = self.q
         place = f"After “{self.prompt} {self.prefix_text}”".replace(" ”", "”")
@@ -66,7 +66,7 @@ def what_if(
     seed: int = 0,
     job: Job = NO_JOB,
 ) -> WhatIf:
-    """Compare two tokens behind a prefix by continuations of each."""
+    """Compare two tokens after a prefix by continuations of each."""
     query = Query(world, prompt, objective_of(world, objective), samples, seed, job)
     query.check_next(prefix, token_ids)
     if len(token_ids) != 2:
@@ -93,7 +93,7 @@ class Continuations:
     """
 
     prefix: tuple[int, ...]
-    texts: tuple[str, ...]  # what was written behind the prefix
+    texts: tuple[str, ...]  # what was written after the prefix
     returns: tuple[float, ...]
     forecasts: tuple[tuple[float, ...], ...]
     estimate: Estimate
@@ -102,7 +102,7 @@ class Continuations:
 def continuations(
     world: World, prompt: str, prefix: Sequence[int], *, samples: int, seed: int, job: Job = NO_JOB
 ) -> Continuations:
-    """Write a state on to the end many times under the world's objective.
+    """Sample many continuations of a state under the world's objective.
 
     The same seed gives the continuations behind `monte_carlo`'s estimate of that state.
     """
