@@ -24,7 +24,6 @@ from rllab.course.observatory import (
     fit_forms,
     measure,
     varieties,
-    watch,
     watch_best_of_n,
 )
 from rllab.reward.judges import happy_words
@@ -105,8 +104,8 @@ def test_a_policy_is_measured_against_the_exact_kl(micro: World) -> None:
     trainer = Trainer(micro, "ppo", seed=0)
     assert measure(trainer.world, step=0, samples=32).kl == pytest.approx(0, abs=1e-9)
     trainer.run(2)
-    seen = measure(trainer.world, step=2, prompts=["cat is"], samples=1024)
-    world = trainer.world
+    world = trainer.world.replace(prompts=("cat is",))
+    seen = measure(world, step=2, samples=1024)
     truth = exact(world, "cat is", objective=world.objective).kl(world.reference)
     assert truth > 0.05
     assert seen.kl == pytest.approx(truth, rel=0.1)
@@ -114,8 +113,8 @@ def test_a_policy_is_measured_against_the_exact_kl(micro: World) -> None:
 
 def test_watching_goes_on_where_it_stopped_and_changes_nothing(micro: World) -> None:
     watched = Watch(Trainer(micro, "ppo", seed=1), method=PPO, every=2, samples=8)
-    watched.go_on(3)
-    watched.go_on(1)
+    watched.advance(3)
+    watched.advance(1)
     assert [point.step for point in watched.curve.points] == [0, 2, 3, 4]
     alone = Trainer(micro, "ppo", seed=1)
     alone.run(4)
@@ -130,8 +129,9 @@ def test_a_stopped_watch_keeps_what_was_measured(micro: World) -> None:
         if done == 2:
             stop.set()
 
-    curve = watch(Trainer(micro, "ppo"), method=PPO, updates=50, every=1, samples=8, job=Job(stop, after_two))
-    assert [point.step for point in curve.points] == [0, 1, 2]
+    watched = Watch(Trainer(micro, "ppo"), method=PPO, every=1, samples=8)
+    watched.advance(50, job=Job(stop, after_two))
+    assert [point.step for point in watched.curve.points] == [0, 1, 2]
 
 
 def test_three_methods_start_at_the_same_reference(micro: World) -> None:
