@@ -72,7 +72,7 @@ def shown(panel: Locator) -> tuple[str, str, str]:
 
 
 def without_time(pairs: list[Pair]) -> list[Pair]:
-    return [Pair(one.prompt, one.chosen, one.rejected, one.judge) for one in pairs]
+    return [Pair(pair.prompt, pair.chosen, pair.rejected, pair.judge) for pair in pairs]
 
 
 def test_keys_label_and_jupyterlab_takes_none_of_them(notebook: Notebook, label: Locator, lab: Server) -> None:
@@ -82,7 +82,7 @@ def test_keys_label_and_jupyterlab_takes_none_of_them(notebook: Notebook, label:
     assert without_time(load_pairs(lab.folder / "labels.jsonl")) == said
     notebook.page.keyboard.press("t")
     expect(label.locator('[data-key="where"]')).to_contain_text("5 labels, 1 tie")
-    notebook.page.keyboard.press("s")
+    notebook.page.keyboard.press("n")
     notebook.page.keyboard.press("u")
     expect(label.locator('[data-key="where"]')).to_contain_text("4 labels")
     assert without_time(load_pairs(lab.folder / "labels.jsonl")) == said

@@ -65,7 +65,7 @@ def test_what_stands_on_the_screen_is_what_is_written_down(panel: LabelPanel, pa
 def test_tie_skip_and_undo(panel: LabelPanel, path: Path) -> None:
     first = panel.session.questions[0]
     panel.press("tie")
-    assert [one.first for one in LabelStore(path).ties] == [first.first]
+    assert [tie.first for tie in LabelStore(path).ties] == [first.first]
     second = panel.session.questions[0]
     panel.press("skip")
     assert len(LabelStore(path)) == 1
@@ -78,14 +78,14 @@ def test_tie_skip_and_undo(panel: LabelPanel, path: Path) -> None:
 
 def test_keys_name_the_buttons(panel: LabelPanel) -> None:
     keys = panel.component("root")["shortcuts"]
-    assert {key: keys[key] for key in "12tsu"} == {
+    assert {key: keys[key] for key in "12tnu"} == {
         "1": "first",
         "2": "second",
         "t": "tie",
-        "s": "skip",
+        "n": "skip",
         "u": "undo",
     }
-    assert all(component in panel._components for component in keys.values())
+    assert all(panel.has(component) for component in keys.values())
 
 
 def test_at_the_end_of_the_line_new_pairs_come_by_themselves(panel: LabelPanel) -> None:
@@ -93,7 +93,9 @@ def test_at_the_end_of_the_line_new_pairs_come_by_themselves(panel: LabelPanel) 
     label(panel, len(asked))
     assert panel.session.questions
     shown = {(one.prompt, frozenset((one.first, one.second))) for one in asked}
-    assert not shown & {(one.prompt, frozenset((one.first, one.second))) for one in panel.session.questions}
+    assert not shown & {
+        (question.prompt, frozenset((question.first, question.second))) for question in panel.session.questions
+    }
 
 
 def test_a_new_panel_on_the_same_file_goes_on(panel: LabelPanel, micro: World, path: Path) -> None:
@@ -230,7 +232,7 @@ def test_contradictions_are_told(panel: LabelPanel, tmp_path: Path) -> None:
     panel.session.reports.clear()
     panel.told = None
     panel.refresh()
-    assert "2 labels deny each other" in words(panel)
+    assert "2 labels contradict each other" in words(panel)
 
 
 def test_stop_leaves_labels_and_reward_as_they_were(panel: LabelPanel, path: Path) -> None:
@@ -269,8 +271,8 @@ def test_another_world_has_a_file_of_its_own(panel: LabelPanel, path: Path) -> N
 
 def test_a_world_without_gold_has_no_simulated_judges(micro: World, path: Path) -> None:
     panel = LabelPanel(dataclasses.replace(micro, gold=None), path=path)
-    assert "teacher" not in panel._components
-    assert "reveal" not in panel._components
+    assert not panel.has("teacher")
+    assert not panel.has("reveal")
     with pytest.raises(LabError, match="no gold judge"):
         panel.session.reveal()
     with pytest.raises(LabError, match="this world has no gold"):
