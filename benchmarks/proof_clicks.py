@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator
 
 from benchmarks.result import Result
 from rllab.worlds import load_world
-from rllab.worlds.loading import set_threads_once
+from rllab.worlds.machine import set_threads_once
 from rllab.worlds.stepper import Stepper
 from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_notebook
 
@@ -84,7 +84,7 @@ def measure() -> Result:
     headless = late_over_early()
     flat = late.median / early.median
     quick = all(clicks[name].p95 <= limit for name, limit in LIMITS.items())
-    shown = ", ".join(f"{name} {one.p95:.0f} ms (median {one.median:.0f})" for name, one in clicks.items())
+    shown = ", ".join(f"{name} {click.p95:.0f} ms (median {click.median:.0f})" for name, click in clicks.items())
     return Result(
         claim=f"from a click on Step to the pixels, over {STEPS} steps, and at token {LATE + 1} against token {EARLY}",
         target=", ".join(f"{name} {limit:g} ms" for name, limit in LIMITS.items())
@@ -92,7 +92,7 @@ def measure() -> Result:
         figure=f"95th percentile: {shown}; late over early: {flat:.2f} in the browser "
         f"({late.median:.0f} over {early.median:.0f} ms), {headless:.2f} without",
         passed=quick and flat <= RATIO and headless <= RATIO,
-        details={name: asdict(one) for name, one in (clicks | {"early": early, "late": late}).items()}
+        details={name: asdict(click) for name, click in (clicks | {"early": early, "late": late}).items()}
         | {"headless late over early": headless},
     )
 

@@ -45,13 +45,15 @@ def measure() -> Result:
         home = {"RLLAB_HOME": str(Path(folder) / "home")}
         with running_lab(Path(folder), environment=home) as server, running_browser() as browser:
             lessons = [teach(browser, server, seed) for seed in SEEDS]
-    told = ", ".join(f"{one.before:+.2f} to {one.after:+.2f} (s.e. {one.standard_error:.2f})" for one in lessons)
+    told = ", ".join(
+        f"{lesson.before:+.2f} to {lesson.after:+.2f} (s.e. {lesson.standard_error:.2f})" for lesson in lessons
+    )
     return Result(
         claim=CLAIM,
         target=TARGET,
-        figure=f"{sum(one.passed for one in lessons)} of {len(lessons)} seeds: {told}",
-        passed=all(one.passed for one in lessons),
-        details={"lessons": [asdict(one) for one in lessons]},
+        figure=f"{sum(lesson.passed for lesson in lessons)} of {len(lessons)} seeds: {told}",
+        passed=all(lesson.passed for lesson in lessons),
+        details={"lessons": [asdict(lesson) for lesson in lessons]},
     )
 
 

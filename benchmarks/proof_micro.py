@@ -96,16 +96,16 @@ def tree(world: World, prompt: str) -> Tree:
 
 def law(trees: list[Tree]) -> Law:
     """Sum up trees, each prompt as often as any other."""
-    p = torch.cat([one.leaf_logprobs.exp() for one in trees]) / len(trees)
+    p = torch.cat([tree.leaf_logprobs.exp() for tree in trees]) / len(trees)
 
     def mean(numbers: list[Tensor]) -> float:
         return float((p * torch.cat(numbers).double()).sum())
 
-    score = mean([one.scores.total for one in trees])
-    square = mean([one.scores.total.double().square() for one in trees])
+    score = mean([tree.scores.total for tree in trees])
+    square = mean([tree.scores.total.double().square() for tree in trees])
     return Law(
         score=score,
         spread=(square - score**2) ** 0.5,
-        length=mean([one.leaves.lengths for one in trees]),
-        choices=float(torch.tensor(mean([-one.leaf_logprobs for one in trees])).exp()),
+        length=mean([tree.leaves.lengths for tree in trees]),
+        choices=float(torch.tensor(mean([-tree.leaf_logprobs for tree in trees])).exp()),
     )

@@ -98,7 +98,7 @@ def judged(runs: Iterable[Run]) -> Result:
     """Put the slowest and the largest beside their bounds."""
     runs = list(runs)
     slow, work, large = (max(runs, key=key) for key in (_seconds, _processor, _mib))
-    bad = [f"{one.notebook} ({one.order}): {one.stopped}" for one in runs if one.stopped]
+    bad = [f"{run.notebook} ({run.order}): {run.stopped}" for run in runs if run.stopped]
     figure = (
         f"{len(runs) - len(bad)} of {len(runs)} runs to the end; longest {slow.seconds:.0f} s ({slow.notebook}, "
         f"{slow.order}), most work {work.processor:.0f} s of a processor ({work.notebook}, {work.order}), largest "
@@ -109,7 +109,7 @@ def judged(runs: Iterable[Run]) -> Result:
         target=f"no error, at most {MOST_SECONDS:g} s and {MOST_MIB:g} MiB each, in fresh kernels",
         figure=figure,
         passed=not bad and slow.seconds <= MOST_SECONDS and large.mib <= MOST_MIB,
-        details={"runs": [asdict(one) for one in runs]},
+        details={"runs": [asdict(run) for run in runs]},
     )
 
 

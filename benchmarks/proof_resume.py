@@ -75,13 +75,13 @@ def resumed_equal(scratch: Path, stop: int) -> int:
 def same_run(whole: Path, parts: Path) -> bool:
     """Tell whether two run folders hold the same bytes: every line, every weight, every moment."""
     lines = all((whole / name).read_bytes() == (parts / name).read_bytes() for name in FILES)
-    weights = sorted(one.relative_to(newest(whole)) for one in newest(whole).rglob("*.safetensors"))
-    return lines and all(sha256(newest(whole) / one) == sha256(newest(parts) / one) for one in weights)
+    weights = sorted(path.relative_to(newest(whole)) for path in newest(whole).rglob("*.safetensors"))
+    return lines and all(sha256(newest(whole) / weight) == sha256(newest(parts) / weight) for weight in weights)
 
 
 def newest(folder: Path) -> Path:
     """Return the folder of a run's last save."""
-    return max(one for one in (folder / "checkpoint").iterdir() if one.name.isdecimal())
+    return max(path for path in (folder / "checkpoint").iterdir() if path.name.isdecimal())
 
 
 def killed(folder: Path, times: int) -> int:
@@ -119,7 +119,7 @@ def out_of_room(folder: Path, step: int) -> bool:
     """Save where files cannot grow beyond a limit; tell whether that was said and the old save is as it was."""
     if not folder.exists():
         begin("ppo").save(folder)
-    before = {one: sha256(one) for one in sorted(folder.rglob("*")) if one.is_file()}
+    before = {path: sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     largest = max(one.stat().st_size for one in before)
     child = os.fork()
     if child == 0:
@@ -127,7 +127,7 @@ def out_of_room(folder: Path, step: int) -> bool:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest * step // LIMITS, resource.RLIM_INFINITY))
         os._exit(_said_in_words(folder))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    after = {one: sha256(one) for one in sorted(folder.rglob("*")) if one.is_file()}
+    after = {path: sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     return code == 0 and before == after
 
 

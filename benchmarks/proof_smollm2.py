@@ -93,8 +93,8 @@ def quality(world: World) -> dict[str, float]:
 
 def median_seconds(history: Sequence[UpdateRecord]) -> Mapping[str, float]:
     """Return the median seconds of each phase, and of the whole update."""
-    phases = {name: statistics.median(one.seconds[name] for one in history) for name in history[0].seconds}
-    return phases | {"update": statistics.median(sum(one.seconds.values()) for one in history)}
+    phases = {name: statistics.median(record.seconds[name] for record in history) for name in history[0].seconds}
+    return phases | {"update": statistics.median(sum(record.seconds.values()) for record in history)}
 
 
 def told(record: UpdateRecord) -> str:

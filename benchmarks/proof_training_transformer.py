@@ -55,7 +55,7 @@ def measure() -> Result:
 def fit(gap: Gap) -> float:
     """Fit the transformer to fresh samples of the best policy, and return the share of the gap that it then closes."""
     policy, generator = gap.world.policy.copy(), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam([one for one in policy.model.parameters() if one.requires_grad])
+    optimizer = torch.optim.Adam([parameter for parameter in policy.model.parameters() if parameter.requires_grad])
     for step in range(STEPS):
         optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
         samples = next(count for start, count in reversed(SAMPLES) if step >= start)

@@ -180,8 +180,8 @@ def test_a_folder_is_rebuilt_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (target / "one").read_text() == "first"
     with replaced_folder(target) as fresh:
         (fresh / "two").write_text("third")
-    assert sorted(one.name for one in target.iterdir()) == ["manifest.json", "two"]
-    assert [one.name for one in tmp_path.iterdir()] == ["models"]
+    assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 
 def test_lines_are_added_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_every_candidate_has_the_q_and_a_of_the_kernel(notebook: Notebook, small
     found = "small.worth.candidates(small.stepper, 2, small.stepper.state.candidate_ids)"
     q = notebook.value(f"[one.mean for one in {found}.q]")
     value = round(notebook.value(f"{found}.value.mean"), 2)
-    shown = [f"Q {written(one)}A {written(round(round(one, 2) - value, 2))}" for one in q]
+    shown = [f"Q {written(estimate)}A {written(round(round(estimate, 2) - value, 2))}" for estimate in q]
     expect(small.locator(".bars-list .extra")).to_have_text(shown)
     expect(small.locator('[data-key="left-value"]')).to_contain_text(f"V = {written(value)}, exact")
     tree = notebook.value(

@@ -20,7 +20,7 @@ GROUP = 4
 
 def length(completions, **_):
     """Like longer answers: any reward that differs within a group will do."""
-    return [float(len(one)) for one in completions]
+    return [float(len(completion)) for completion in completions]
 
 
 def main():
@@ -34,8 +34,8 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(options.policy, dtype="auto")
     tokenizer = AutoTokenizer.from_pretrained(options.policy)
     with torch.no_grad():
-        logits = model(torch.tensor([[int(one) for one in options.ids.split(",")]])).logits[0, -1].tolist()
-    before = torch.cat([one.detach().flatten().clone() for one in model.parameters()])
+        logits = model(torch.tensor([[int(word) for word in options.ids.split(",")]])).logits[0, -1].tolist()
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
     with tempfile.TemporaryDirectory() as folder:
         settings = GRPOConfig(
             output_dir=folder,
@@ -56,7 +56,7 @@ def main():
         )
         trainer.train()
         history = trainer.state.log_history
-    after = torch.cat([one.detach().flatten() for one in trainer.model.parameters()])
+    after = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
     found = {
         "logits": logits,
         "steps": trainer.state.global_step,

@@ -57,10 +57,10 @@ def step(trainer_class, config_class, model, tokenizer, file):
         )
         model.save_pretrained(Path(folder) / "start")  # where DPOTrainer finds the reference
         model = type(model).from_pretrained(Path(folder) / "start")
-        before = torch.cat([one.detach().flatten().clone() for one in model.parameters()])
+        before = torch.cat([parameter.detach().flatten().clone() for parameter in model.parameters()])
         trainer = trainer_class(model=model, args=settings, train_dataset=table, processing_class=tokenizer)
         trainer.train()
-        after = torch.cat([one.detach().flatten() for one in trainer.model.parameters()])
+        after = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
         loss = next(row["loss"] for row in trainer.state.log_history if "loss" in row)
         return {"pairs": len(table), "loss": float(loss), "moved": float((after - before).abs().max())}
 

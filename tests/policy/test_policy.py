@@ -67,7 +67,9 @@ def test_training_a_part_of_a_copy_moves_that_part_alone_and_leaves_the_original
     twin = first.copy()  # frozen parts may lie in the same memory now
     before = state_of(policy.model)
     chosen = choose_trainable(twin.model, choice)
-    assert [one for one in twin.model.parameters() if one.requires_grad] == list(dict.fromkeys(chosen))
+    assert [parameter for parameter in twin.model.parameters() if parameter.requires_grad] == list(
+        dict.fromkeys(chosen)
+    )
     twin.logits(random_rows(policy, rows=4), temperature=1.0).square().mean().backward()
     torch.optim.SGD(chosen, lr=0.1).step()
     assert same_weights(before, state_of(policy.model))

@@ -79,10 +79,10 @@ def test_gradients_are_those_of_the_whole_models(world: World, rows: Sequences) 
         for each in (with_trunk, plain):
             network = getattr(each, part)
             said = network.logits(rows, temperature=0.7) if part == "policy" else network.state_values(rows)
-            learns = [one for one in network.model.parameters() if one.requires_grad]
+            learns = [parameter for parameter in network.model.parameters() if parameter.requires_grad]
             gradients.append(torch.autograd.grad(said.square().sum(), learns))
         assert all(torch.equal(one, two) for one, two in zip(*gradients, strict=True))
-        assert any(one.abs().max() > 0 for one in gradients[0])
+        assert any(gradient.abs().max() > 0 for gradient in gradients[0])
 
 
 def test_an_update_runs_the_frozen_blocks_once_for_three_networks_and_all_epochs(world: World, runs: list[int]) -> None:
@@ -144,7 +144,7 @@ def test_what_is_kept_stays_within_its_budget(
 
 def test_the_critic_starts_at_zero_and_shares_all_but_what_it_trains(world: World, rows: Sequences) -> None:
     assert (world.critic.state_values(rows) == 0).all()
-    ours = {one.data_ptr() for one in world.policy.model.parameters()}
+    ours = {parameter.data_ptr() for parameter in world.policy.model.parameters()}
     for name, one in world.critic.model.named_parameters():
         assert (one.data_ptr() in ours) != one.requires_grad, name
     learning = [name for name, one in world.critic.model.named_parameters() if one.requires_grad]

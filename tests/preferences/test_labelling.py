@@ -31,7 +31,7 @@ def test_no_pair_is_asked_about_twice(session):
     asked = []
     for turn in range(6):
         session.draw(8)
-        asked += [texts(one) for one in session.questions]
+        asked += [texts(question) for question in session.questions]
         while session.questions:
             if turn % 3 == 0:
                 session.skip()
@@ -45,7 +45,7 @@ def test_the_pair_that_is_being_read_stays_in_front(session):
     front = session.questions[0]
     session.draw(6)
     assert session.questions[0] == front
-    assert len({texts(one) for one in session.questions}) == 6
+    assert len({texts(question) for question in session.questions}) == 6
 
 
 def test_answers_while_pairs_are_drawn_go_to_the_pair_that_was_shown(session, monkeypatch):
@@ -111,8 +111,8 @@ def test_a_session_goes_on_after_a_restart_and_learns_from_all_labels(session, m
     again = LabelSession(micro, LabelStore(tmp_path / "labels.jsonl"), judges=session.judges)
     assert again.refit().labels == len(session.store.pairs) == 12
     again.draw(8)
-    assert not {texts(one) for one in again.questions} & {
-        (one.prompt, frozenset((one.chosen, one.rejected))) for one in session.store.pairs
+    assert not {texts(question) for question in again.questions} & {
+        (pair.prompt, frozenset((pair.chosen, pair.rejected))) for pair in session.store.pairs
     }
 
 

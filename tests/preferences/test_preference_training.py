@@ -43,7 +43,7 @@ def pairs(world):
 @pytest.mark.parametrize("name", ["small", "tabular"])
 def test_every_pair_starts_at_the_loss_ln_2_exactly(name, world, tabular, pairs):
     used = tabular if name == "tabular" else world
-    given = [Pair(one, "happy", "sad") for one in tabular.prompts] * 3 if name == "tabular" else pairs
+    given = [Pair(prompt, "happy", "sad") for prompt in tabular.prompts] * 3 if name == "tabular" else pairs
     fit = fit_reward_model(used, given)
     first = fit.evaluate()
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-15)
@@ -82,7 +82,7 @@ def test_a_constant_added_to_all_scores_changes_nothing(world, pairs):
             state_scalars(model, rows).gather(1, rows.lengths[:, None])[:, 0] for rows in (batch.chosen, batch.rejected)
         ]
     plain = bradley_terry_loss(*scores)
-    shifted = bradley_terry_loss(*(one + 1000.0 for one in scores))
+    shifted = bradley_terry_loss(*(score + 1000.0 for score in scores))
     assert torch.allclose(plain, shifted, atol=1e-10)
 
 

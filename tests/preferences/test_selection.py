@@ -46,18 +46,18 @@ def texts(question):
 def test_proposed_pairs_are_different_texts_and_none_is_shown_twice(reward, micro):
     chosen = {None: None, "model": micro.reward, "gold": micro.gold}[reward]
     questions = propose(micro, 12, reward=chosen, seed=3)
-    assert len({texts(one) for one in questions}) == len(questions) == 12
-    assert all(one.first != one.second for one in questions)
+    assert len({texts(question) for question in questions}) == len(questions) == 12
+    assert all(question.first != question.second for question in questions)
     assert propose(micro, 12, reward=chosen, seed=3) == questions
-    seen = [Pair(one.prompt, one.second, one.first) for one in questions]
+    seen = [Pair(question.prompt, question.second, question.first) for question in questions]
     again = propose(micro, 12, reward=chosen, seen=seen, seed=3)
-    assert not {texts(one) for one in questions} & {texts(one) for one in again}
+    assert not {texts(question) for question in questions} & {texts(one) for one in again}
 
 
 def test_which_text_stands_first_is_left_to_chance(micro):
     questions = [one for seed in range(12) for one in propose(micro, 12, reward=micro.reward, seed=seed)]
     liked = micro.reward
-    scores = [liked.score(sides(micro, one)).total for one in questions]
+    scores = [liked.score(sides(micro, question)).total for question in questions]
     share = sum(bool(first > second) for first, second in scores) / len(scores)
     assert abs(share - 0.5) <= 4.9 * 0.5 / len(scores) ** 0.5
 

@@ -56,7 +56,10 @@ def test_pins_hold_on_every_system(pins: dict[str, str]) -> None:
 def test_pins_admit_the_oldest_python(pins: dict[str, str], project: dict) -> None:
     """Debian 12 has 3.11.2: a pin that wants 3.11.5 stops every installation there."""
     oldest = f"{project['requires-python'].removeprefix('>=')}.0"
-    wanted = {one.name: one.metadata["Requires-Python"] for one in importlib.metadata.distributions()}
+    wanted = {
+        distribution.name: distribution.metadata["Requires-Python"]
+        for distribution in importlib.metadata.distributions()
+    }
     narrow = {name: bound for name, bound in wanted.items() if bound and oldest not in SpecifierSet(bound)}
     assert {name: bound for name, bound in narrow.items() if canonicalize_name(name) in pins} == {}
 

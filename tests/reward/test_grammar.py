@@ -73,12 +73,12 @@ def test_every_slot_has_words_and_every_want_has_all_it_needs(grammar):
     for pattern in grammar.sentences + grammar.openings + grammar.headers:
         assert all(grammar.slots[base(slot)] for slot in pattern.slots)
     for want, thing in grammar.wants.items():
-        mine = [one for one in grammar.sentences if one.want == want]
+        mine = [sentence for sentence in grammar.sentences if sentence.want == want]
         assert {"happy", "sad", "mixed"} == {one.ending for one in mine if one.stage == "finish"}
         assert {"happy", "sad", "mixed"} == {one.ending for one in mine if one.stage == "resolution"}
-        openings = [one for one in grammar.openings if one.want == want]
+        openings = [opening for opening in grammar.openings if opening.want == want]
         assert openings
-        assert all(thing in one.slots for one in openings if thing)
+        assert all(thing in opening.slots for opening in openings if thing)
 
 
 def test_articles_agree_with_the_words_after_them(grammar):

@@ -77,7 +77,7 @@ def test_what_each_arm_takes_out(arm):
         assert torch.equal(rows["score"].total.sort().values, changed["score"].total.sort().values)
         assert torch.allclose(changed["score"].per_token.sum(dim=1), changed["score"].total)
     if arm.name == "shuffled weights":
-        before, after = (one["targets"].policy_weights for one in records)
+        before, after = (record["targets"].policy_weights for record in records)
         assert torch.equal(before[mask].sort().values, after[mask].sort().values)
         assert not torch.equal(before, after)
         assert float(after[~mask].abs().sum()) == 0.0

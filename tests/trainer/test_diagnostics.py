@@ -190,17 +190,17 @@ def test_every_metric_of_a_run_has_definition_formula_and_rule() -> None:
     trainer = small_run(load_world("micro"))
     trainer.update()
     assert set(trainer.history[-1].metrics) <= set(definitions())
-    for one in definitions().values():
-        assert one.title
-        assert one.definition.endswith(".")
-        assert one.formula
-        assert one.rule.endswith(".")
+    for definition in definitions().values():
+        assert definition.title
+        assert definition.definition.endswith(".")
+        assert definition.formula
+        assert definition.rule.endswith(".")
 
 
 def test_readings_hold_each_number_against_its_healthy_range() -> None:
     trainer = small_run(load_world("micro"))
     trainer.run(2)
-    read = {one.definition.name: one for one in readings(trainer.history, world="micro", algorithm="ppo")}
+    read = {reading.definition.name: reading for reading in readings(trainer.history, world="micro", algorithm="ppo")}
     assert set(read) == set(trainer.history[-1].metrics)
     ratio = read["val/ratio_first"]
     assert ratio.healthy is not None
@@ -209,7 +209,9 @@ def test_readings_hold_each_number_against_its_healthy_range() -> None:
     off = dataclasses.replace(ratio, value=1.4)
     assert "outside what" in off.in_words()
     assert f"{ratio.healthy.runs} healthy runs" in off.in_words()
-    nowhere = {one.definition.name: one for one in readings(trainer.history, world="elsewhere", algorithm="ppo")}
+    nowhere = {
+        reading.definition.name: reading for reading in readings(trainer.history, world="elsewhere", algorithm="ppo")
+    }
     assert nowhere["val/ratio_first"].healthy is None
     assert ratio.definition.rule in nowhere["val/ratio_first"].in_words()
     with pytest.raises(LabError, match="no finished update"):

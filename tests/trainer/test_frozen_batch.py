@@ -40,7 +40,7 @@ def test_each_gives_its_own_weights_to_the_same_tokens(micro, seen):
 
 def test_the_gradient_is_that_of_the_weighted_log_probs(micro, seen):
     policy = micro.policy.copy()
-    parameters = [one.requires_grad_() for one in policy.model.parameters()]
+    parameters = [parameter.requires_grad_() for parameter in policy.model.parameters()]
     for view in seen.views:
         logits = policy.logits(seen.rollout, temperature=1.0)
         loss = -(view.push * selected_logprobs(logits, seen.rollout.response_tokens)).sum()

@@ -35,7 +35,7 @@ def test_what_is_committed_is_what_the_plan_asks_for() -> None:
     written = json.loads((data_dir() / "checkup" / "healthy.json").read_text("utf-8"))["worlds"]
     asked = {world: dict(runs) for world, runs in PLAN.items()}
     found = {
-        world: {name: (one["runs"], one["updates"]) for name, one in runs.items()} for world, runs in written.items()
+        world: {name: (run["runs"], run["updates"]) for name, run in runs.items()} for world, runs in written.items()
     }
     assert found == asked
     assert (data_dir() / "checkup" / "healthy.json").read_text("utf-8") == as_text(written)

@@ -41,8 +41,8 @@ def test_the_parts_grow_from_biases_to_all() -> None:
     counts = {}
     for choice in PARTS:
         model = small_run(load_world("micro"), trainable=choice).world.policy.model
-        counts[choice] = sum(one.numel() for one in model.parameters() if one.requires_grad)
-    whole = sum(one.numel() for one in load_world("micro").policy.model.parameters())
+        counts[choice] = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    whole = sum(parameter.numel() for parameter in load_world("micro").policy.model.parameters())
     assert counts["all"] == whole
     assert 0 < counts["biases"] < counts["last-blocks"] < counts["all"]
     assert 0 < counts["head"] < counts["all"]

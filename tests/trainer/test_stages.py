@@ -302,11 +302,11 @@ def test_slices_add_up_to_the_whole_batch(world, reducer, size):
     batch = batch_of(context_of(trainer), rollout_of(world, random_rows(world.policy, rows=12)))
     whole, expected = gradients(trainer, batch)
     parts = [gradients(trainer, part_of(batch, slice(start, start + size))) for start in range(0, 12, size)]
-    total = [sum(found) for found in zip(*(one[1] for one in parts), strict=True)]
+    total = [sum(found) for found in zip(*(part[1] for part in parts), strict=True)]
     for one, other in zip(expected, total, strict=True):
         assert torch.allclose(one, other, atol=1e-10, rtol=0)
     for name, value in whole.stats.items():
-        assert abs(value - sum(one[0].stats[name] for one in parts)) <= 1e-10, name
+        assert abs(value - sum(part[0].stats[name] for part in parts)) <= 1e-10, name
 
 
 def test_the_constant_reducer_divides_by_rows_times_the_limit(world):

@@ -448,7 +448,7 @@ def test_snapshots_keep_to_their_budget_and_keep_the_start_and_the_last(world, m
     trainer = Trainer(world, config=world.config(epochs=1))
     for done in range(1, 12):
         trainer.update()
-        kept = [one.update for one in trainer._snapshots]
+        kept = [snapshot.update for snapshot in trainer._snapshots]
         assert len(kept) <= 5
         assert (kept[0], kept[-1]) == (0, done)
         assert kept == sorted(set(kept))
@@ -600,8 +600,8 @@ def test_every_metric_follows_from_the_yielded_records():
         "policy/trained_share": 1.0,
         "policy/weights_mean": targets.policy_weights[mask].mean(),
         "policy/weights_std": targets.policy_weights[mask].std(),
-        "grad_norm": sum(one["grad_norm"] for one in records["step"]) / 2,
-        "critic/grad_norm": sum(one["critic/grad_norm"] for one in records["step"]) / 2,
+        "grad_norm": sum(record["grad_norm"] for record in records["step"]) / 2,
+        "critic/grad_norm": sum(record["critic/grad_norm"] for record in records["step"]) / 2,
         "kl_coef": 0.3,
         "lr": trainer.config.lr,
     }

@@ -125,7 +125,7 @@ def test_along_a_line_the_true_td_error_is_the_advantage(world, timing):
     objective = dataclasses.replace(world.objective, timing=timing, gamma=0.9)
     line = estimate_along(world, prompt, ids, ["exact", "monte-carlo"], objective=objective, samples=400)
     tree = exact(world, prompt, objective=objective)
-    assert [one.mean for one in line.values["exact"]] == [tree.V(ids[:t]) for t in range(5)]
+    assert [value.mean for value in line.values["exact"]] == [tree.V(ids[:t]) for t in range(5)]
     for t, token in enumerate(ids):
         assert line.q["exact"][t].mean == pytest.approx(tree.Q(ids[:t])[token].item(), abs=1e-10)
         assert line.advantages["exact"][t].mean == pytest.approx(tree.A(ids[:t])[token].item(), abs=1e-10)
@@ -150,10 +150,10 @@ def test_every_bar_keeps_q_minus_a_equal_to_v_and_advantages_cancel(world, kind)
             assert q.mean - advantage == pytest.approx(shown.value.mean, abs=1e-12)
         total = sum(prob * one for prob, one in zip(shown.probs, shown.advantages, strict=True))
         assert total + shown.other_prob * (shown.others.mean - shown.value.mean) == pytest.approx(0.0, abs=1e-12)
-        assert all(one.kind == kind for one in shown.q)
+        assert all(estimate.kind == kind for estimate in shown.q)
     if kind == "exact":
         tree = exact(world, prompt)
-        assert [one.mean for one in shown.q] == pytest.approx(tree.Q(prefix)[[3, 4, 0]].tolist(), abs=1e-10)
+        assert [estimate.mean for estimate in shown.q] == pytest.approx(tree.Q(prefix)[[3, 4, 0]].tolist(), abs=1e-10)
         assert shown.value.mean == pytest.approx(tree.V(prefix), abs=1e-10)
 
 
@@ -218,7 +218,7 @@ def test_what_a_critic_foresees_from_a_line_is_what_it_says_of_the_whole_texts(m
 def test_what_a_large_vocabulary_leaves_out_counts_as_average(world, monkeypatch):
     monkeypatch.setattr(sys.modules[Candidates.__module__], "LOOKED_AT", 3)
     found = candidates(world, world.prompts[0], (1,), (0, 6), "learned")
-    total = sum(prob * one for prob, one in zip(found.probs, found.advantages, strict=True))
+    total = sum(prob * advantage for prob, advantage in zip(found.probs, found.advantages, strict=True))
     assert total + found.other_prob * (found.others.mean - found.value.mean) == pytest.approx(0.0, abs=1e-12)
     assert abs(found.others.mean - found.value.mean) < 5
 

@@ -137,7 +137,7 @@ class Plain:
             worth = self.paid(row, len(prefix)) + self.objective.gamma * behind
             parts.append(self.log_prob(self.world.reference, prefix, token) + worth / beta)
         top = max(parts)
-        return beta * (top + math.log(math.fsum(math.exp(one - top) for one in parts)))
+        return beta * (top + math.log(math.fsum(math.exp(part - top) for part in parts)))
 
 
 CHOICES = {

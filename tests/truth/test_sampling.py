@@ -112,7 +112,9 @@ def independent(world, prompt, prefix, *, n, seed):
     columns = list(
         sample_tokens(decoder, max_new_tokens=world.max_new_tokens - len(prefix), temperature=1.0, generator=generator)
     )
-    tokens, active = (torch.stack([getattr(one, name) for one in columns], dim=1) for name in ("tokens", "active"))
+    tokens, active = (
+        torch.stack([getattr(column, name) for column in columns], dim=1) for name in ("tokens", "active")
+    )
     ids = [[*prefix, *row[mask].tolist()] for row, mask in zip(tokens, active, strict=True)]
     return sequences_from_ids(policy, [prompt] * n, ids)
 

@@ -151,7 +151,7 @@ def test_a_longer_step_bends_away_from_the_line(micro: World) -> None:
         assert seen is not None
         agreement.append(seen.agreement())
         assert f"{seen.scale:g} times" in words(panel)
-        predicted = [one for one in lines(panel, "probabilities")["predicted"] if one is not None]
+        predicted = [share for share in lines(panel, "probabilities")["predicted"] if share is not None]
         assert all(0 <= one <= 1 + 1e-12 for one in predicted)
     assert agreement[0] > 0.9 > agreement[1]
 

@@ -70,7 +70,11 @@ def test_contrasts_share_the_same_score_out(micro: World) -> None:
     own, even = (read(micro, one, response) for one in (micro.reward, Redistributed("even", micro.reward, even_shares)))
     assert even.total == pytest.approx(own.total)
     assert even.paid["token"] == pytest.approx([own.total / 4] * 4)
-    assert [one.name for one in contrasts(micro)] == ["shaped by V", "shared out by attention", "shared out evenly"]
+    assert [contrast.name for contrast in contrasts(micro)] == [
+        "shaped by V",
+        "shared out by attention",
+        "shared out evenly",
+    ]
     assert micro.gold is not None
     assert (kind_of(micro.gold), kind_of(micro.reward)) == ("exact", "learned")
 

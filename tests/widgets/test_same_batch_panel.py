@@ -39,7 +39,7 @@ def test_the_cosines_and_the_steps_are_tables(panel: SameBatchPanel) -> None:
     assert seen is not None
     rows = panel.component("cosines")["rows"]
     for at, row in enumerate(rows):
-        assert [numbers(cell["text"])[0] for cell in row[1:]] == [shown(float(one)) for one in seen.cosines[at]]
+        assert [numbers(cell["text"])[0] for cell in row[1:]] == [shown(float(cosine)) for cosine in seen.cosines[at]]
         assert row[1 + at]["text"] == "1.00"
     panel.set("row", "1")
     for view, row in zip(seen.views, panel.component("steps")["rows"], strict=True):

@@ -33,7 +33,7 @@ def act(panel: TrainingPanel, key: str, value: object = None) -> None:
 
 
 def weights(trainer: Trainer) -> torch.Tensor:
-    return torch.cat([one.detach().flatten() for one in trainer.world.policy.model.parameters()]).clone()
+    return torch.cat([parameter.detach().flatten() for parameter in trainer.world.policy.model.parameters()]).clone()
 
 
 def scores(trainer: Trainer) -> list[float]:

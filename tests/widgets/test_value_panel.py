@@ -74,11 +74,11 @@ def test_exact_values_are_drawn_at_once_and_the_sentence_quotes_them(panel: Valu
 def test_sampling_along_the_line_brackets_the_truth(panel: ValuePanel, world: World) -> None:
     run(panel, "along")
     means, tree = lines(panel, "values")["V Monte-Carlo"], exact(world, "a")
-    for at, one in enumerate(panel.sampled.values):
-        assert means[at] == one.mean
-        assert abs(one.mean - tree.V((0, 2, 1)[:at])) < 4.9 * max(one.standard_error, 1e-9) + 0.3
+    for at, value in enumerate(panel.sampled.values):
+        assert means[at] == value.mean
+        assert abs(value.mean - tree.V((0, 2, 1)[:at])) < 4.9 * max(value.standard_error, 1e-9) + 0.3
         panel.set("strip", at)
-        assert numbers(words(panel))[:2] == [shown(one.mean), shown(one.standard_error)]
+        assert numbers(words(panel))[:2] == [shown(value.mean), shown(value.standard_error)]
     kinds = [badge["kind"] for badge in panel.component("badges")["badges"]]
     assert kinds == ["exact", "monte-carlo"]
     sent(panel)

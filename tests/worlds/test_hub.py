@@ -14,7 +14,7 @@ from rllab.trainer.trainer import Trainer
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.worlds import load_world
-from rllab.worlds.loading import model_folder
+from rllab.worlds.machine import model_folder
 
 SMALL = {"batch_size": 4, "micro_batch_size": 2, "max_new_tokens": 6, "lr": 1e-2}
 
@@ -92,7 +92,7 @@ def test_a_stopped_or_rewound_run_is_where_it_was(saved: Path) -> None:
     world = load_world(str(saved), device="cpu")
     trainer = Trainer(world, "ppo", world.config("ppo", **SMALL), seed=0)
     trainer.run(3)
-    third = [one.clone() for one in trainer.world.policy.model.parameters()]
+    third = [parameter.clone() for parameter in trainer.world.policy.model.parameters()]
     trainer.rewind(1)
     trainer.run(2)
     assert all(torch.equal(one, two) for one, two in zip(third, trainer.world.policy.model.parameters(), strict=True))

@@ -11,7 +11,7 @@ from rllab.policy.generation import generate
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
-from rllab.worlds.loading import model_folder
+from rllab.worlds.machine import model_folder
 from rllab.worlds.shipped import FETCH, smollm2_prompts
 from tests.conftest import USERS_HOME
 
@@ -27,8 +27,8 @@ def world() -> World:
 
 def test_it_is_the_model_that_was_pinned(world: World) -> None:
     model = world.policy.model
-    assert sum(one.numel() for one in model.parameters()) == 134_515_008
-    assert all(one.dtype == torch.float32 for one in model.parameters())
+    assert sum(parameter.numel() for parameter in model.parameters()) == 134_515_008
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert world.policy.context == 8192
     assert world.policy.token_text(world.policy.eos_id) == "<|im_end|>"
 

@@ -20,7 +20,7 @@ from rllab.policy.generation import generate, sequences_from_ids
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.worlds import load_world
-from rllab.worlds.loading import usable_cores, usable_threads
+from rllab.worlds.machine import usable_cores, usable_threads
 from tests.small import gpt2_policy, same_weights, small_world, state_of, text_reward
 
 THREADS = """
@@ -30,7 +30,7 @@ import rllab, rllab.trainer.trainer, rllab.worlds.stepper
 rllab.load_world
 assert torch.get_num_threads() == before, "an import has set the threads"
 rllab.load_world("micro")
-from rllab.worlds.loading import usable_threads
+from rllab.worlds.machine import usable_threads
 assert torch.get_num_threads() == usable_threads(), "the first world has not set the threads"
 torch.set_num_threads(before + 1)
 rllab.load_world("micro")
@@ -44,7 +44,7 @@ SOCKETS = Path("/proc/net/tcp")
 def listeners():
     """Return the sockets of this process that wait for somebody to connect."""
     waiting = {line.split()[9] for line in SOCKETS.read_text("ascii").splitlines()[1:] if line.split()[3] == "0A"}
-    opened = {str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
+    opened = {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
     return opened & {f"socket:[{inode}]" for inode in waiting}
 
 
@@ -182,16 +182,16 @@ def test_threads_are_set_at_the_first_world_and_never_at_an_import():
 
 def test_threads_leave_a_core_free_and_are_one_on_a_hub(monkeypatch):
     for cores, threads in ((1, 1), (2, 1), (3, 2), (4, 3), (16, 4)):
-        monkeypatch.setattr("rllab.worlds.loading.usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("rllab.worlds.machine.usable_cores", lambda cores=cores: cores)
         assert usable_threads() == threads
     monkeypatch.setenv("JUPYTERHUB_USER", "ada")
     assert usable_threads() == 1
 
 
 def test_a_container_may_use_no_more_cores_than_its_quota(monkeypatch):
-    monkeypatch.setattr("rllab.worlds.loading._quota", lambda: 1.5)
+    monkeypatch.setattr("rllab.worlds.machine._quota", lambda: 1.5)
     assert usable_cores() == min(2, len(os.sched_getaffinity(0)))
-    monkeypatch.setattr("rllab.worlds.loading._quota", lambda: 0.2)
+    monkeypatch.setattr("rllab.worlds.machine._quota", lambda: 0.2)
     assert usable_cores() == 1
 
 
