@@ -18,7 +18,7 @@ from rllab.reward.reward import TokenReward
 from rllab.truth import exact, monte_carlo
 from rllab.value.critic import ZeroCritic
 from rllab.worlds import load_world
-from rllab.worlds.loading import set_threads_once
+from rllab.worlds.machine import set_threads_once
 from rllab.worlds.world import World
 
 VOCABULARY, HORIZON, PROMPT = 12, 5, "w1 w2 w3"

@@ -116,7 +116,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fetched(saved: Path, home: Path) -> Path:
     """Put the tiny model where a fetched SmolLM2 lies."""
     from rllab.core.files import write_manifest
-    from rllab.worlds.loading import model_folder
+    from rllab.worlds.machine import model_folder
 
     folder = Path(shutil.copytree(saved, model_folder("smollm2")))
     write_manifest(folder)

@@ -73,7 +73,7 @@ class StoryGrammar:
         self.endings: dict[str, float] = grammar["endings"]
         self.wants: dict[str, str] = lexicon["wants"]
         self.pronouns: dict[str, dict[str, str]] = lexicon["pronouns"]
-        self.heroes = [Hero(one["name"], one["is"], one.get("species", "")) for one in lexicon["heroes"]]
+        self.heroes = [Hero(hero["name"], hero["is"], hero.get("species", "")) for hero in lexicon["heroes"]]
         self.slots = _slot_words(lexicon, self.heroes)
         self.headers = _patterns([{"say": say} for say in grammar["header"]], grammar["macros"], stage="header")
         self.openings = _patterns(grammar["openings"], grammar["macros"], stage="opening")
@@ -243,7 +243,7 @@ def judge(prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
     sentences, begun = _read(grammar, facts, words_of(response), ended=ended)
     expected = max(facts.asked, len(sentences))
     coherence = sum(_coherences(grammar, facts, sentences)) / expected
-    parsed = sum(one.reading is not None for one in sentences) / expected
+    parsed = sum(sentence.reading is not None for sentence in sentences) / expected
     story = _story(grammar, facts, sentences)
     tone = _tone(facts, sentences, begun)
     sound = coherence * max(story, 0.0)
@@ -326,15 +326,15 @@ def _coherences(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentenc
     """Return how much of each sentence is right about who, what and where; 0 where it closes too early."""
     known = dict(facts.slots)
     shares = []
-    for one in sentences:
-        if one.reading is None or one.early:
+    for sentence in sentences:
+        if sentence.reading is None or sentence.early:
             shares.append(0.0)
             continue
-        checks = _checks(grammar, facts, one.reading, known)
+        checks = _checks(grammar, facts, sentence.reading, known)
         shares.append(sum(checks) / len(checks) if checks else 1.0)
         for slot in ("place", "kind"):
-            if slot in one.reading.slots:
-                known.setdefault(slot, one.reading.slots[slot])
+            if slot in sentence.reading.slots:
+                known.setdefault(slot, sentence.reading.slots[slot])
     return shares
 
 
@@ -369,9 +369,9 @@ def _tone(facts: Facts, sentences: Sequence[Sentence], begun: Sequence[str]) -> 
     """
     said: dict[str, int] = {}
     total = 0.0
-    for number, one in enumerate(sentences, start=1):
-        tone = _sentence_tone(one.words, said)
-        if one.reading is None or one.early:
+    for number, sentence in enumerate(sentences, start=1):
+        tone = _sentence_tone(sentence.words, said)
+        if sentence.reading is None or sentence.early:
             total += tone * (DOUBTFUL if tone > 0 else 1.0)
         else:
             total += tone * (ENDING if number == max(facts.asked, len(sentences)) else 1.0)
@@ -400,15 +400,15 @@ def _sentence_tone(words: Sequence[str], said: dict[str, int]) -> float:
 
 def _story(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentence]) -> float:
     """Average three things that make a story: the asked length, the hero by name, the want resolved."""
-    broken = sum(one.reading is None for one in sentences)
+    broken = sum(sentence.reading is None for sentence in sentences)
     length = max(-1.0, 1.0 - 2.0 * (abs(len(sentences) - facts.asked) + broken) / facts.asked)
     name = facts.name or None
-    hero = any(one.reading is not None and one.reading.slots.get("Name") == name for one in sentences)
+    hero = any(sentence.reading is not None and sentence.reading.slots.get("Name") == name for sentence in sentences)
     resolved = 0.0
-    for one in sentences:
-        if one.reading is not None and one.reading.pattern.ending and one.reading.pattern.want:
-            fits = _is_about_the_want(grammar, facts, one.reading)
-            resolved = RESOLVED[one.reading.pattern.ending] if fits else resolved
+    for sentence in sentences:
+        if sentence.reading is not None and sentence.reading.pattern.ending and sentence.reading.pattern.want:
+            fits = _is_about_the_want(grammar, facts, sentence.reading)
+            resolved = RESOLVED[sentence.reading.pattern.ending] if fits else resolved
     return (length + float(hero) + resolved) / 3
 
 
@@ -417,10 +417,10 @@ def _repetition(sentences: Sequence[Sentence]) -> float:
     words: set[tuple[str, ...]] = set()
     lines: set[int] = set()
     total = 0.0
-    for one in sentences:
-        line = -1 if one.reading is None else one.reading.pattern.line
-        total += 1.0 if one.early or one.words in words else 0.5 if line in lines else 0.0
-        words.add(one.words)
+    for sentence in sentences:
+        line = -1 if sentence.reading is None else sentence.reading.pattern.line
+        total += 1.0 if sentence.early or sentence.words in words else 0.5 if line in lines else 0.0
+        words.add(sentence.words)
         lines |= {line} - {-1}
     return total
 

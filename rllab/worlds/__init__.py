@@ -9,7 +9,7 @@ import torch
 from transformers.utils import logging
 
 from rllab.core.errors import LabError
-from rllab.worlds.loading import set_threads_once
+from rllab.worlds.machine import set_threads_once
 from rllab.worlds.world import World
 
 __all__ = ["World", "load_world"]

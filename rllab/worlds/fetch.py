@@ -20,7 +20,8 @@ from pathlib import Path
 from rllab.core.errors import LabError
 from rllab.core.files import home_dir, remove_unfinished, replaced_folder, sha256
 from rllab.core.jobs import NO_JOB, Job
-from rllab.worlds.loading import check_format, check_settings, is_hub_id, is_whole, model_folder, remember_check
+from rllab.policy.loading import check_format, check_language_model
+from rllab.worlds.machine import is_hub_id, is_whole, model_folder, remember_check
 
 # ---- Fetching models: the one place that uses a network, and only because the user asked for it ----
 
@@ -192,7 +193,7 @@ def _from_hub(name: str, folder: Path, task: Task) -> None:
                 "or copy its folder here and load it by its path"
             )
             raise LabError("model id", hub_id, remedy) from error
-        check_settings(folder)
+        check_language_model(folder)
     shutil.rmtree(folder / ".cache", ignore_errors=True)
     check_format(folder)
 

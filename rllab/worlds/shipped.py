@@ -20,14 +20,15 @@ from transformers import (
 import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, data_dir
-from rllab.policy.networks import load_network, on_device
+from rllab.policy.loading import load_language_model, load_network
+from rllab.policy.networks import on_device
 from rllab.policy.policy import Policy, choose_trainable, last_blocks
 from rllab.policy.trunk import FrozenTrunk
 from rllab.reward.judges import micro_gold, sentiment
 from rllab.reward.reward import RewardModel
 from rllab.reward.stories import tales_gold
 from rllab.value.critic import Critic, ZeroCritic
-from rllab.worlds.loading import check_once, is_hub_id, load_model, model_folder, need_memory
+from rllab.worlds.machine import check_once, is_hub_id, model_folder, need_memory
 from rllab.worlds.world import World
 
 # ---- The micro world: eight words, five tokens, three prompts; small enough to know everything exactly ----
@@ -183,7 +184,7 @@ def load_smollm2(*, device: str) -> World:
         raise LabError("world", NAME, remedy)
     need_memory(LEAST_GIB, model=NAME)
     check_once(folder, rebuild=FETCH)
-    model, tokenizer = load_model(folder)
+    model, tokenizer = load_language_model(folder)
     model.requires_grad_(requires_grad=False)  # a run trains its own copy: what stays frozen is shared
     critic = on_device(critic_beside(model, blocks=CRITIC_BLOCKS), device)
     model = on_device(model, device)
@@ -240,7 +241,7 @@ def load_hub(name: str, *, device: str) -> World:
 
     There is no gold judge for it and no critic beside it: the value starts and stays at 0.
     """
-    model, tokenizer = load_model(find_folder(name))
+    model, tokenizer = load_language_model(find_folder(name))
     model.requires_grad_(requires_grad=False)  # a run trains its own copy: what stays frozen is shared
     policy = Policy(on_device(model, device), tokenizer)
     _check_template(name, policy)

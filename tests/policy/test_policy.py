@@ -133,6 +133,6 @@ def test_a_full_stop_needs_no_space_before_it():
 
 
 def test_a_table_refuses_a_prompt_that_it_has_no_rows_for(tabular):
-    with pytest.raises(LabError, match="is a table with rows for") as caught:
+    with pytest.raises(LabError, match="is a table over its own prompts; choose one of") as caught:
         tabular.policy.encode("happy happy")
     assert caught.value.field == "prompt"

@@ -187,5 +187,5 @@ def test_a_model_that_wants_to_bring_code_is_refused(tmp_path):
     config = version / "policy" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"auto_map": {"AutoModelForCausalLM": "evil.Model"}}))
     write_manifest(version)
-    with pytest.raises(LabError, match="asks to run code"):
+    with pytest.raises(LabError, match="auto_map"):
         Trainer.load(version)

@@ -10,8 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rllab.core.errors import LabError
-from rllab.course.tabular.loop import ACTIONS, PRESS, Feeder, press_curve
-from rllab.course.tabular.loop import episode_returns, moments
+from rllab.course.tabular.loop import ACTIONS, PRESS, Feeder, episode_returns, moments, press_curve
 from rllab.policy.generation import sequences_from_ids
 from rllab.truth import exact
 from rllab.value.evaluation import evaluate

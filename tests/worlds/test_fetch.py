@@ -17,7 +17,7 @@ from rllab.core.jobs import Job
 from rllab.worlds import fetch as fetching
 from rllab.worlds import load_world
 from rllab.worlds.fetch import Task, fetch
-from rllab.worlds.loading import check_once, model_folder
+from rllab.worlds.machine import check_once, model_folder
 from tests.worlds.tiny import tiny_model
 from tests.worlds.wheel import offer, pin, write_gguf, write_wheel
 
