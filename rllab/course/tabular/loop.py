@@ -1,4 +1,7 @@
-"""The loop of state, action, reward and next state: a cat, a robot and a writer go through it alike."""
+"""The loop of state, action, reward and next state, and its simplest case: a cat learns to press a lever.
+
+The same loop drives the cat, a robot in a maze and a writer of texts.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,6 @@ from rllab.core.config import check_count
 from rllab.core.errors import LabError
 from rllab.core.jobs import NO_JOB, Job
 
-# ---- The loop of state, action, reward and next state: a cat, a robot and a writer go through it alike ----
-
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -28,47 +29,61 @@ class Moment:
     reward: float
     following: Any  # the next state
     terminated: bool  # the task is over
-    truncated: bool  # somebody stopped watching
+    truncated: bool  # the episode was cut
     info: dict[str, Any]
 
 
 class Agent(Protocol):
-    """Who chooses, and who may learn from what came of it."""
+    """What chooses, and what may learn from the outcome."""
 
     def act(self, observation: Any) -> Any:
-        """Choose an action."""
+        """Return an action."""
         ...
 
     def learn(self, moment: Moment) -> None:
-        """Take notice of what an action led to."""
+        """Learn from what an action led to."""
         ...
 
 
 class Wanderer:
-    """An agent that knows nothing and learns nothing: every action is as likely as any other."""
+    """An agent that knows nothing and learns nothing: every action is equally likely.
+
+    Args:
+        env: The environment whose actions are drawn.
+        seed: Of the draws.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, seed: int = 0) -> None:
         self._actions = env.action_space
         self._actions.seed(seed)
 
     def act(self, observation: Any) -> Any:
-        """Draw an action."""
-        del observation  # it makes no difference
+        """Return a random action, whatever is observed."""
+        del observation
         return self._actions.sample()
 
     def learn(self, moment: Moment) -> None:
-        """Take no notice."""
+        """Learn nothing."""
 
 
 def moments(
     env: gymnasium.Env[Any, Any], agent: Agent, *, episodes: int, seed: int = 0, limit: int = 10000, job: Job = NO_JOB
 ) -> Iterator[Moment]:
-    """Let an agent act in an environment, and give every turn after the agent has learned from it.
+    """Yield every turn of an agent in an environment, after the agent has learned from it.
 
-    Episode k is seeded with seed + k. One longer than `limit` turns is cut: not every policy finds the end.
+    Args:
+        env: The environment.
+        agent: Chooses the actions.
+        episodes: The number of episodes.
+        seed: Episode k is reset with seed + k.
+        limit: The number of turns after which an episode is cut: not every policy finds the end.
+        job: Stops the loop.
+
+    Raises:
+        LabError: If `episodes` or `limit` is not a positive integer.
     """
-    for name, value in (("episodes", episodes), ("limit", limit)):
-        check_count(name, value)
+    check_count("episodes", episodes)
+    check_count("limit", limit)
     for episode in range(episodes):
         state, _ = env.reset(seed=seed + episode)
         for t in range(limit):
@@ -84,16 +99,6 @@ def moments(
                 break
 
 
-def episode_returns(turns: Iterator[Moment]) -> list[float]:
-    """Add up the rewards of each episode."""
-    returns: list[float] = []
-    for moment in turns:
-        if moment.t == 0:
-            returns.append(0.0)
-        returns[-1] += moment.reward
-    return returns
-
-
 # ---- A cat and a feeder: what is followed by food becomes more likely (the law of effect) ----
 
 ACTIONS = ("ignore", "sniff", "press")
@@ -101,7 +106,14 @@ PRESS = ACTIONS.index("press")
 
 
 class Feeder(gymnasium.Env[Any, Any]):
-    """A box with a lever that gives food with a probability; every trial is an episode of one action."""
+    """A box with a lever that gives food with a probability; every trial is an episode of one action.
+
+    Args:
+        pay_off: The probability of food after a press.
+
+    Raises:
+        LabError: If it is no probability.
+    """
 
     def __init__(self, *, pay_off: float = 0.9) -> None:
         if not 0 <= pay_off <= 1:
@@ -111,18 +123,27 @@ class Feeder(gymnasium.Env[Any, Any]):
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Put the cat before the box."""
+        """Start a trial and return its only state; see gymnasium."""
         super().reset(seed=seed, options=options)
         return 0, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """See what the action brings."""
+        """Return what the action leads to; see gymnasium."""
         food = int(action) == PRESS and self.np_random.random() < self.pay_off
         return 0, float(food), True, False, {"food": bool(food)}
 
 
 class Cat:
-    """Softmax preferences over what a cat may do; food raises the preference for what came before it."""
+    """Softmax preferences over what a cat may do; food raises the preference for the action before it.
+
+    Args:
+        press: The probability of a press before any learning.
+        lr: The learning rate.
+        seed: Of the cat's actions.
+
+    Raises:
+        LabError: If `press` is not above 0 and below 1.
+    """
 
     def __init__(self, *, press: float = 0.08, lr: float = 0.3, seed: int = 0) -> None:
         if not 0 < press < 1:
@@ -130,22 +151,30 @@ class Cat:
         others = (1 - press) / (len(ACTIONS) - 1)
         self.preferences = np.log([press if number == PRESS else others for number in range(len(ACTIONS))])
         self.lr = lr
-        self._chance = np.random.default_rng(seed)
+        self._generator = np.random.default_rng(seed)
 
     @property
     def policy(self) -> NDArray[np.float64]:
         """Return the probability of each action, (3,)."""
         weights = np.exp(self.preferences - self.preferences.max())
-        chances: NDArray[np.float64] = weights / weights.sum()
-        return chances
+        probs: NDArray[np.float64] = weights / weights.sum()
+        return probs
 
     def act(self, observation: int) -> int:
-        """Do something, by the present preferences."""
-        del observation  # the box always looks alike
-        return min(int((self.policy.cumsum() < self._chance.random()).sum()), len(ACTIONS) - 1)
+        """Return an action, sampled from the policy; the box always looks alike.
+
+        Args:
+            observation: The state of the box.
+        """
+        del observation
+        return min(int((self.policy.cumsum() < self._generator.random()).sum()), len(ACTIONS) - 1)
 
     def learn(self, moment: Moment) -> None:
-        """Move the preferences along the gradient of reward times log-prob: theta += lr r (chosen - pi)."""
+        """Move the preferences along the gradient of reward times log-prob: theta += lr r (chosen - pi).
+
+        Args:
+            moment: The trial to learn from.
+        """
         chosen = np.eye(len(ACTIONS))[moment.action]
         self.preferences = self.preferences + self.lr * moment.reward * (chosen - self.policy)
 
@@ -160,7 +189,17 @@ def press_curve(
     seed: int = 0,
     job: Job = NO_JOB,
 ) -> NDArray[np.float64]:
-    """Return each cat's probability to press before each trial, (cats, trials); cat k learns with seed + k."""
+    """Return each cat's probability of a press before each trial, (cats, trials).
+
+    Args:
+        cats: The number of cats.
+        trials: The number of trials of each.
+        press: The probability of a press before any learning.
+        lr: The learning rate.
+        pay_off: The probability of food after a press.
+        seed: Cat k learns with seed + k.
+        job: Stops the learning, and receives the progress.
+    """
     curve = np.zeros((cats, trials))
     feeder = Feeder(pay_off=pay_off)
     for number in range(cats):

@@ -1,7 +1,7 @@
-"""A robot in a maze with a cheese: a gymnasium environment, and value that spreads back from the cheese.
+"""A robot in a maze with a cheese, and dynamic programming: value spreads back from the cheese.
 
-One sweep of value iteration computes V(s) = max_a [r + gamma V(s')] for every cell from the values of the sweep
-before, so the cheese is felt one cell further away each time.
+One sweep of value iteration computes V(s) = max_a [r + gamma V(s')] for every cell from the values of the previous
+sweep, so the cheese reaches one cell further each time.
 """
 
 from __future__ import annotations
@@ -23,25 +23,41 @@ MOVES: dict[str, Cell] = {"N": (-1, 0), "E": (0, 1), "S": (1, 0), "W": (0, -1)}
 
 
 class Maze(gymnasium.Env[Any, Any]):
-    """Walk from S to C; a wall (#) or the edge leaves you where you are. The state is the number of the cell."""
+    """Walk from S to C; a wall (#) or the edge leaves you where you are. The state is the number of the cell.
+
+    Args:
+        rows: The map, a text for each row.
+        move_cost: What each move costs; the cheese gives +1.
+
+    Raises:
+        LabError: If the rows differ in length, or there is not one S and one C.
+    """
 
     def __init__(self, rows: Sequence[str] = MAP, *, move_cost: float = 0.01) -> None:
         if len({len(line) for line in rows}) != 1 or any("".join(rows).count(sign) != 1 for sign in "SC"):
             raise LabError("maze", "\n".join(rows), "give lines of one length with one S and one C in them")
         self.rows, self.move_cost = tuple(rows), move_cost
         self.width = len(rows[0])
-        self.start, self.cheese = self._find("S"), self._find("C")
+        self.start, self.cheese = "".join(rows).index("S"), "".join(rows).index("C")
         self.observation_space = gymnasium.spaces.Discrete(len(rows) * self.width)
         self.action_space = gymnasium.spaces.Discrete(len(MOVES))
         self.state = self.start
 
     @property
     def cells(self) -> list[int]:
-        """Return the cells that are no wall."""
-        return [at for at, sign in enumerate("".join(self.rows)) if sign != "#"]
+        """Return the cells that are not walls."""
+        return [cell for cell, sign in enumerate("".join(self.rows)) if sign != "#"]
 
     def outcome(self, state: int, action: int) -> tuple[int, float, bool]:
-        """Return what an action leads to, without moving: the next cell, the reward, whether the run is over."""
+        """Return what an action leads to, without moving.
+
+        Args:
+            state: The cell.
+            action: The number of a move.
+
+        Returns:
+            The next cell, the reward, and whether the episode is over.
+        """
         row, column = divmod(state, self.width)
         down, right = list(MOVES.values())[action]
         there = (row + down, column + right)
@@ -52,22 +68,24 @@ class Maze(gymnasium.Env[Any, Any]):
         return following, float(found) - self.move_cost, found
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Go back to the start."""
+        """Go back to the start and return it; see gymnasium."""
         super().reset(seed=seed, options=options)
         self.state = self.start
         return self.state, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """Make one move."""
+        """Make one move and return what it leads to; see gymnasium."""
         self.state, reward, found = self.outcome(self.state, int(action))
         return self.state, reward, found, False, {}
 
-    def _find(self, sign: str) -> int:
-        return "".join(self.rows).index(sign)
-
 
 def sweeps(maze: Maze, *, gamma: float = 1.0) -> Iterator[tuple[Floats, Floats]]:
-    """Yield Q (cells, actions) and V (cells,) after each sweep of value iteration, until nothing changes."""
+    """Yield Q (cells, actions) and V (cells,) after each sweep of value iteration, until nothing changes.
+
+    Args:
+        maze: The maze, whose outcomes are known.
+        gamma: The discount.
+    """
     values = np.zeros(len(maze.rows) * maze.width)
     while True:
         q = np.full((len(values), len(MOVES)), np.nan)
@@ -75,7 +93,7 @@ def sweeps(maze: Maze, *, gamma: float = 1.0) -> Iterator[tuple[Floats, Floats]]
             for action in range(len(MOVES)):
                 following, reward, over = maze.outcome(cell, action)
                 q[cell, action] = reward + (0.0 if over else gamma * values[following])
-        q[maze.cheese] = 0.0  # the run is over there
+        q[maze.cheese] = 0.0  # the episode is over there
         best = np.nan_to_num(np.max(q, axis=1, initial=-np.inf, where=~np.isnan(q)), neginf=0.0)
         yield q, best
         if np.allclose(best, values, atol=1e-12):
@@ -84,7 +102,12 @@ def sweeps(maze: Maze, *, gamma: float = 1.0) -> Iterator[tuple[Floats, Floats]]
 
 
 def arrows(maze: Maze, q: Floats) -> str:
-    """Return the greedy policy as a picture: an arrow in every cell, # for walls, C for the cheese."""
+    """Return the greedy policy as a picture: an arrow in every cell, # for walls, C for the cheese.
+
+    Args:
+        maze: The maze.
+        q: The value of each action in each cell, (cells, actions).
+    """
     signs = np.array(list("".join(maze.rows)))
     for cell in maze.cells:
         if cell != maze.cheese:
@@ -93,6 +116,10 @@ def arrows(maze: Maze, q: Floats) -> str:
 
 
 def corridor_sweep(distance: int) -> int:
-    """Return in which sweep a cell so many steps from the cheese first gets a value, by sweeping a corridor."""
+    """Return the number of the sweep in which a cell first gets a value, by sweeping a corridor.
+
+    Args:
+        distance: The cell's steps from the cheese.
+    """
     maze = Maze(("S" + "." * (distance - 1) + "C",), move_cost=0.0)
     return next(number for number, (_, values) in enumerate(sweeps(maze), start=1) if values[maze.start] > 0)

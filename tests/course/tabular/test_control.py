@@ -2,6 +2,7 @@
 
 import math
 import threading
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from rllab.core.errors import LabError, Stopped
 from rllab.core.jobs import Job
-from rllab.course.tabular.control import DOUBLE_Q, Q_LEARNING, SARSA, TwoDoors, greedy_return, learn, maximisation_bias
+from rllab.course.tabular.control import DOUBLE_Q, Q_LEARNING, SARSA, greedy_return, learn, maximisation_bias
 from rllab.course.tabular.maze import Maze, sweeps
 
 
@@ -68,6 +69,33 @@ def test_the_maximum_of_noise_is_too_high_and_the_double_estimator_is_not(count:
     assert expected_maximum(count) == pytest.approx(table, abs=0.006)
     assert abs(single - expected_maximum(count)) < 4 / math.sqrt(trials)
     assert abs(double) < 4 / math.sqrt(trials)
+
+
+class TwoDoors(gymnasium.Env[Any, Any]):
+    """Right ends at once with 0; left leads to a room where each of ten actions pays N(-0.1, 1).
+
+    The example of Sutton and Barto (2018, 6.7): left is worth -0.1, but the maximum over ten noisy estimates looks
+    better than 0. In the hall the actions after the first (left) all mean right.
+    """
+
+    HALL, ROOM, ACTIONS = 0, 1, 10
+
+    def __init__(self) -> None:
+        self.observation_space = gymnasium.spaces.Discrete(2)
+        self.action_space = gymnasium.spaces.Discrete(self.ACTIONS)
+        self.state = self.HALL
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed, options=options)
+        self.state = self.HALL
+        return self.state, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        if self.state == self.HALL and action == 0:
+            self.state = self.ROOM
+            return self.state, 0.0, False, False, {}
+        reward = 0.0 if self.state == self.HALL else float(self.np_random.normal(-0.1, 1.0))
+        return self.state, reward, True, False, {}
 
 
 def test_double_q_learning_is_fooled_less_often() -> None:
