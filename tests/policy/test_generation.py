@@ -270,7 +270,7 @@ def test_a_row_has_ended_only_if_its_last_token_is_the_end():
     assert 0 < cut.ended.sum() < 64
 
 
-def test_segments_count_sentences_and_a_full_stop_belongs_to_its_sentence():
+def test_sentences_are_counted_and_a_full_stop_belongs_to_its_sentence():
     policy = fake_policy("a", "b", ".", "!")
     end = policy.eos_id
     made = sequences_from_ids(policy, ["a", "b"], [[0, 2, 1, 0, 3, end], [2, 2, 0, end]])

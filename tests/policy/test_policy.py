@@ -120,7 +120,7 @@ def test_a_policy_reads_as_much_as_its_model(tabular, micro):
     assert tabular.policy.context == 8  # three words of prompt and five of answer
 
 
-def test_segments_of_an_empty_batch_of_columns():
+def test_sentences_of_an_empty_batch_of_columns():
     policy = fake_policy("a", ".")
     assert policy.sentences(torch.zeros(3, 0, dtype=torch.long)).shape == (3, 0)
 

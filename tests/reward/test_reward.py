@@ -46,7 +46,7 @@ def test_at_the_end_nothing_is_paid_before_the_last_token(policy):
         assert scores.per_token[row, length - 1] == 2.5
 
 
-def test_segments_are_paid_at_the_end_of_each_sentence_and_at_the_end():
+def test_sentences_are_paid_at_the_end_of_each_sentence_and_at_the_end():
     policy = fake_policy("a", ".")
     end = policy.eos_id
     rows = sequences_from_ids(policy, ["a"] * 3, [[0, 1, 0, 0, 1, end], [0, 0], [1, 1, 0]])
