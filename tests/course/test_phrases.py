@@ -39,6 +39,10 @@ class Row:
 
 PHRASES = "tests/course/test_phrases.py::test_"
 WRONG_ANSWERS = "tests/course/exercises/test_content.py::test_every_listed_wrong_answer_fails_for_its_own_reason"
+EXPERIMENTS = (
+    "tests/course/experiments/test_all.py::test_the_fast_run_has_the_signature_and_reports_its_progress",
+    "tests/course/experiments/test_all.py::test_the_recorded_run_has_the_signature",
+)
 PAGES_EXERCISES = (f"{PHRASES}the_pages_exercises_are_asked_and_graded", WRONG_ANSWERS)
 COVERED = {
     "iteratively evaluates and improves the model's policy": Row(
@@ -82,24 +86,13 @@ COVERED = {
         (*PAGES_EXERCISES, "tests/course/tabular/test_feeder.py::test_the_mean_curve_is_the_curriculums"),
     ),
     "analyzing a learning system": Row({"01": "01.not-rl"}, PAGES_EXERCISES),
-    "exploration/exploitation": Row(
-        {"08": "live(entropy_bonus"},
-        (
-            "tests/course/experiments/test_entropy_bonus.py::test_the_best_answer_is_found_with_some_bonus_and_neither_with_none_nor_with_much",
-        ),
-    ),
+    "exploration/exploitation": Row({"08": "live(entropy_bonus"}, EXPERIMENTS),
     "on/off-policy": Row(
         {"09": "batch_age("},
         ("tests/course/tabular/test_planning.py::test_importance_weights_average_one_and_carry_the_value_over",),
     ),
-    "actor-critic": Row(
-        {"07": "live(ppo_clip"},
-        ("tests/course/experiments/test_ppo_clip.py::test_the_clip_bounds_the_step_and_the_one_sided_form_does_not",),
-    ),
-    "Q-learning": Row(
-        {"09": "live(cliff"},
-        ("tests/course/experiments/test_cliff.py::test_q_learning_falls_while_it_learns_and_walks_the_shorter_way",),
-    ),
+    "actor-critic": Row({"07": "live(ppo_clip"}, EXPERIMENTS),
+    "Q-learning": Row({"09": "live(cliff"}, EXPERIMENTS),
     "double Q-learning": Row(
         {"09": "optimisers_curse"},
         (
