@@ -24,13 +24,12 @@ from rllab.core.files import write_atomically
 ROWS = ROOT / "docs" / "proof.json"
 PAGE = ROOT / "docs" / "proof.md"
 NOT_MEASUREMENTS = {"__init__", "__main__", "result"}
+WIDTH, LINES = 110, 3  # characters a line, and lines of a target or a figure; the whole of both is in proof.json
 HEADER = """# Proof
 
-What takes too long for every test run, measured by `python lab.py proof [NAME ...]`. Each row says when and
-where; a row that was not measured again keeps its date. The numbers behind the figures are in proof.json.
-
-| Measurement | Target | Figure | Verdict | Date | Took | Machine and versions |
-| --- | --- | --- | --- | --- | --- | --- |
+What takes too long for every test run is measured by `python lab.py proof [NAME ...]`. Each section is one claim with its
+target, what was measured, when and where; a claim that was not measured again keeps its date. The whole figures and the
+numbers behind them are in proof.json.
 """
 
 
@@ -72,21 +71,28 @@ def read_rows(path: Path) -> dict[str, Row]:
     return {row["name"]: Row(**row) for row in json.loads(path.read_text("utf-8"))}
 
 
-def cell(text: str) -> str:
-    """Write text into a table: no line break, no column sign."""
-    return " ".join(text.replace("|", "\\|").split())
+def shortened(text: str) -> str:
+    """Return a text on one line of source, cut after a part of it where it would take more than three lines."""
+    plain, room = " ".join(text.split()), WIDTH * LINES
+    if len(plain) <= room:
+        return plain
+    cut = max(plain.rfind("; ", 0, room), plain.rfind(", ", 0, room))
+    return plain[: cut if cut > 0 else room] + " \u2026 (the rest is in proof.json)"
+
+
+def section(row: Row) -> str:
+    """Return one claim as a section of at most eight lines."""
+    verdict = "Holds" if row.passed else "**Fails**"
+    where = (
+        f"{verdict}. Measured {row.date} in {row.seconds:.0f} s on {row.machine}; {row.versions}; commit {row.commit}."
+    )
+    items = (f"- Target: {shortened(row.target)}", f"- Figure: {shortened(row.figure)}", f"- {where}")
+    return "\n".join((f"## `{row.name}`", "", shortened(row.claim), "", *items))
 
 
 def page(rows: dict[str, Row]) -> str:
-    """Render the rows as the table of docs/proof.md."""
-    lines = []
-    for name in sorted(rows):
-        row = rows[name]
-        verdict = "holds" if row.passed else "**fails**"
-        where = f"{row.machine}; {row.versions}; commit {row.commit}"
-        columns = [f"`{name}`: {row.claim}", row.target, row.figure, verdict, row.date, f"{row.seconds:.0f} s", where]
-        lines.append("| " + " | ".join(map(cell, columns)) + " |")
-    return HEADER + "\n".join(lines) + "\n"
+    """Return docs/proof.md: one section a claim."""
+    return "\n\n".join((HEADER.rstrip(), *(section(rows[name]) for name in sorted(rows)))) + "\n"
 
 
 def keep(row: Row, *, rows_file: Path = ROWS, page_file: Path = PAGE) -> None:

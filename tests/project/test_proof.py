@@ -32,15 +32,24 @@ def test_a_new_row_replaces_its_older_self_and_keeps_the_others(row: Row, tmp_pa
     assert kept["other"] == other
     assert kept["quick"].figure == "2.5 s"
     page = files["page_file"].read_text("utf-8")
-    assert page.count("| `") == 2
+    assert page.count("\n## `") == 2
     assert "2020-01-31" in page
-    assert page.count("**fails**") == 1
+    assert page.count("**Fails**") == 1
     assert json.loads(files["rows_file"].read_text("utf-8"))[1]["details"] == {"runs": [1.4, 1.5]}
 
 
-def test_a_cell_cannot_break_the_table(row: Row) -> None:
-    line = proof.page({"quick": replace(row, figure="a | b\nc")}).splitlines()[-1]
-    assert "a \\| b c" in line
+def test_a_claim_takes_at_most_eight_lines_however_long_its_figure_is(row: Row) -> None:
+    long = replace(row, figure="a\nb; " * 300, target="x" * 1000)
+    for told in (row, long):
+        written = [line for line in proof.section(told).splitlines() if line]
+        assert sum(max(1, -(-len(line) // proof.WIDTH)) for line in written) <= 2 + 3 + 3 + 3
+        assert len(written) <= 8
+    assert "the rest is in proof.json" in proof.section(long)
+    assert row.figure in proof.section(row)
+
+
+def test_the_page_is_made_of_the_rows(root: Path) -> None:
+    assert (root / "docs" / "proof.md").read_text("utf-8") == proof.page(proof.read_rows(proof.ROWS))
 
 
 def test_a_measurement_that_breaks_has_failed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
