@@ -19,6 +19,7 @@ from rllab.widgets.engine.components import (
     Option,
     Set,
     Span,
+    Words,
     bold,
     button,
     columns,
@@ -46,8 +47,6 @@ BADGE = {"learned": ("learned",), "exact": ("exact",), "none": ()}
 START = "Press Write a group: the policy writes several responses to the prompt, and they are compared."
 MOST = 64  # responses of a group
 LONGEST = 60  # characters of a response in the table
-
-Words = tuple[Span | str, ...]
 
 
 @dataclass(frozen=True)
@@ -313,7 +312,4 @@ class AdvantagePanel(WorldPanel):
         self.lam = LAMBDAS[int(value)]
 
     def _set_samples(self, value: object) -> None:
-        samples = read_whole("responses", value)
-        if not 2 <= samples <= MOST:
-            raise LabError("responses", samples, f"choose from 2 to {MOST}")
-        self.samples = samples
+        self.samples = read_whole("responses", value, low=2, high=MOST)

@@ -13,11 +13,10 @@ from rllab.policy.policy import Policy
 from rllab.truth.estimates import SURE, Candidates, difference
 from rllab.value.objective import Estimate, Objective
 from rllab.widgets.engine.charts import Bar, Chip, bars, chart, chips, tint, visible
-from rllab.widgets.engine.components import Component, Span, bold, group, heading, note, term
+from rllab.widgets.engine.components import Component, Span, Words, bold, group, heading, note, term
 from rllab.widgets.shared.line import Line, ScoredToken, candidates
 from rllab.widgets.shared.truth import worth, written
 
-Words = tuple[Span | str, ...]
 UNTRAINED = "The critic has not learned yet: it predicts 0 everywhere"
 KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 SHOWN_BARS = 8

@@ -17,7 +17,7 @@ from rllab.value.objective import Estimate
 from rllab.widgets.engine.charts import Chip, chart, chips, tint, visible
 from rllab.widgets.engine.components import (
     Component,
-    Span,
+    Words,
     bold,
     button,
     columns,
@@ -49,8 +49,6 @@ from rllab.worlds.stepper import Stepper
 
 CONTINUING = "continuations of one state"  # the names of two jobs: the sentence is about what was done last
 COMPARING = "comparing two tokens"
-
-Words = tuple[Span | str, ...]
 
 
 @dataclass(frozen=True)
