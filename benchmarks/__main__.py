@@ -27,9 +27,9 @@ NOT_MEASUREMENTS = {"__init__", "__main__", "result"}
 WIDTH, LINES = 110, 3  # characters a line, and lines of a target or a figure; the whole of both is in proof.json
 HEADER = """# Proof
 
-What takes too long for every test run is measured by `python lab.py proof [NAME ...]`. Each section is one claim with its
-target, what was measured, when and where; a claim that was not measured again keeps its date. The whole figures and the
-numbers behind them are in proof.json.
+What takes too long for every test run is measured by `python lab.py proof [NAME ...]`. Each section is one claim with
+its target, what was measured, when and where; a claim that was not measured again keeps its date. The whole figures
+and the raw numbers are in proof.json.
 """
 
 
