@@ -15,7 +15,7 @@ from rllab.trainer.diagnostics import diagnose, summary
 from rllab.trainer.trainer import Trainer
 from rllab.value.critic import ZeroCritic
 from rllab.widgets.engine.charts import Column, chart, table
-from rllab.widgets.engine.components import Component, Span, Words, bold, finding, fold, group, heading, note
+from rllab.widgets.engine.components import Component, Span, Words, bold, finding, fold, group, heading, note, signed
 from rllab.widgets.shared.curves import Sheet
 
 Metrics = Mapping[str, float]
@@ -125,7 +125,7 @@ def samples_table(
     for old, new in zip(before, now or before, strict=True):
         for when, sample in (("before", old), *([(f"after\u00a0{update}", new)] if now else [])):
             ending = "" if sample["ended"] else " \u2026 (cut at the limit)"
-            numbers = [Span(fixed(sample[name], signed=True), tone=_tone(sample[name])) for name in names]
+            numbers = [signed(sample[name]) for name in names]
             rows.append([when, f"{sample['prompt']} \u2192 {sample['response']}{ending}", *numbers])
     head = [Column("when"), Column("same prompt, same seed"), *(Column(name, numeric=True) for name in names)]
     return (table("samples", "Responses before training and now", head, rows),)
@@ -154,7 +154,3 @@ def study_group(study: Study) -> Component:
         mean, low, high = (fixed(values[-1], signed=True) for values in (band.mean, band.low, band.high))
         rows.append([arm, mean, f"{low} to {high}"])
     return group("study", title, drawn, *lines, table("study-ends", "Where each arm ends", head, rows))
-
-
-def _tone(number: float) -> str:
-    return "up" if number > 0 else "down" if number < 0 else ""

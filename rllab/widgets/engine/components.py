@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllab.core.errors import LabError
-from rllab.plots.text import MINUS
+from rllab.plots.text import MINUS, fixed
 
 Press = Callable[[], object]
 Set = Callable[[Any], object]
@@ -66,6 +66,12 @@ class Zone:
 def bold(text: str) -> Span:
     """Return a bold piece of text."""
     return Span(text, bold=True)
+
+
+def signed(number: float, *, before: str = "") -> Span:
+    """Return a number with its sign, coloured by it, and a word before it."""
+    tone = "up" if number > 0 else "down" if number < 0 else "dim"
+    return Span(f"{before}{fixed(number, signed=True)}", tone=tone)
 
 
 def term(text: str, tip: str) -> Span:

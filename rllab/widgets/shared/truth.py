@@ -21,9 +21,9 @@ from rllab.truth.tree import Edge, edges
 from rllab.truth.what_if import WhatIf, what_if
 from rllab.value.objective import Objective
 from rllab.widgets.engine.charts import Bar, Column, chart, table, visible
-from rllab.widgets.engine.components import Component, Option, Span, read_whole, row, select
+from rllab.widgets.engine.components import Component, Option, Span, read_whole, row, select, signed
 from rllab.worlds import World
-from rllab.worlds.prefixes import horizon_of
+from rllab.worlds.responses import horizon_of
 from rllab.worlds.stepper import Stepper
 
 # Trees that are small enough to be read without waiting.
@@ -148,8 +148,7 @@ def written(number: float) -> float:
 
 def worth(q: float, advantage: float) -> tuple[Span, ...]:
     """Return Q and A as they are shown next to a bar."""
-    tone = "up" if advantage > 0 else "down" if advantage < 0 else "dim"
-    return (Span(f"Q {fixed(q, signed=True)}"), Span(f"A {fixed(advantage, signed=True)}", tone=tone))
+    return (Span(f"Q {fixed(q, signed=True)}"), signed(advantage, before="A "))
 
 
 def candidate_actions(backup: Backup, name: Name, *, taken: int | None) -> list[CandidateAction]:
@@ -180,10 +179,9 @@ def _row(backup: Backup, at: int, name: Name) -> list[Span | str]:
     reward, kl_cost, next_value = apportioned([edge.reward, -edge.kl_cost, edge.next_value], q)
     text = name(edge.token_id) if edge.token_id != OTHERS else "all others"
     terms = [fixed(term, signed=True) for term in (reward, kl_cost, next_value)]
-    tone = "up" if advantage > 0 else "down" if advantage < 0 else ""
     share = fixed(backup.shares[at], signed=True)
     head = (text, probability(edge.prob))
-    return [*head, *terms, fixed(q, signed=True), share, Span(fixed(advantage, signed=True), tone=tone)]
+    return [*head, *terms, fixed(q, signed=True), share, signed(advantage)]
 
 
 def _together(rest: Sequence[Edge]) -> Edge:

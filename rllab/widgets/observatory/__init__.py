@@ -1,1 +1,0 @@
-"""The observatory of over-optimisation: proxy against gold."""
