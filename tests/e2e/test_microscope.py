@@ -56,7 +56,7 @@ def test_the_page_shows_what_the_kernel_measured(notebook: Notebook, panel: Loca
 
 
 def test_a_chip_leads_to_its_state_and_the_chips_show_other_numbers(notebook: Notebook, panel: Locator) -> None:
-    for mark, number in (("weight", "update.targets.weights"), ("ratio", "batch.ratio")):
+    for mark, number in (("weight", "update.targets.policy_weights"), ("ratio", "batch.ratio")):
         panel.get_by_role("radio", name=mark).check()
         first = notebook.value(f"float(microscope.seen.{number}[microscope.text.row, 0])")
         digits = 2 if abs(first) >= 0.1 else 3
@@ -98,7 +98,7 @@ def test_keep_moves_the_run_and_undo_puts_it_back(notebook: Notebook, panel: Loc
     assert notebook.value("run.index") == 0
 
 
-def test_a_longer_step_is_foretold_less_well(notebook: Notebook, panel: Locator) -> None:
+def test_a_longer_step_is_predicted_less_well(notebook: Notebook, panel: Locator) -> None:
     before = notebook.value("microscope.seen.agreement()")
     slider = panel.get_by_role("slider", name="length")
     slider.focus()

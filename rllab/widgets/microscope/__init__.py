@@ -1,1 +1,0 @@
-"""The microscope: one update, opened step by step."""
