@@ -121,7 +121,7 @@ def test_one_batch_goes_through_every_algorithm(notebook: Notebook) -> None:
     for at, row in enumerate(notebook.value("batch.compared.cosines.tolist()")):
         shown = [str(text).replace("\u2212", "-") for text in rows.nth(at).locator("td").all_text_contents()[1:]]
         assert [float(one) for one in shown] == pytest.approx(row, abs=0.006)
-    weights = notebook.value("batch.compared.views[2].weights[batch.row, :2].tolist()")
+    weights = notebook.value("batch.compared.views[2].policy_weights[batch.row, :2].tolist()")
     chips = compared.locator("[data-key=strip-ppo] [role=option] small")
     for at, weight in enumerate(weights):
         expect(chips.nth(at)).to_have_text(minus(f"{weight:+.2f}"))

@@ -24,7 +24,7 @@ def panel(micro: World) -> SameBatchPanel:
 def test_every_algorithm_has_a_strip_of_its_own_numbers(panel: SameBatchPanel, micro: World) -> None:
     again = same_batch(micro, samples_per_prompt=4)
     panel.set("row", "2")
-    for quantity in ("weights", "push", "change"):
+    for quantity in QUANTITIES:
         panel.set("quantity", quantity)
         for view in again.views:
             items = panel.component(f"strip-{view.algorithm}")["items"]
@@ -77,7 +77,7 @@ def test_bad_input_changes_nothing(panel: SameBatchPanel) -> None:
 def test_the_screen_says_what_is_answered_and_what_the_chips_show(panel: SameBatchPanel) -> None:
     assert panel.compared is not None
     prompt = panel.compared.rollout.prompts[panel.row]
-    for quantity in ("weights", "push", "change"):
+    for quantity in QUANTITIES:
         panel.set("quantity", quantity)
         said = words(panel, "meaning")
         assert said.startswith(f"Answer to “{prompt}” · {QUANTITIES[quantity]}: ")

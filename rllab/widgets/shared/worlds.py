@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from rllab.core.errors import LabError
-from rllab.core.jobs import Job
-from rllab.widgets.engine.components import Component, Option, Set, finding, select
+from rllab.widgets.engine.components import Component, Option, finding, select
 from rllab.widgets.engine.panel import Panel
-from rllab.worlds import LOADERS, World, load_world
+from rllab.worlds import NAMES, World, load_world
 
 LARGE = 10_000_000  # parameters: from here on a batch takes long, so fewer samples are asked for at a time
 SAMPLES, FEWER_SAMPLES = 64, 8  # continuations to begin with
@@ -93,7 +90,7 @@ class WorldPanel(Panel):
             present: The world that the panel shows.
         """
         name = called(present)
-        names = dict.fromkeys([*map(called, self._known), name, *LOADERS])
+        names = dict.fromkeys([*map(called, self._known), name, *NAMES])
         options = [Option(offered, offered) for offered in names]
         return select("world", "World", options, name, self.choose_world, disabled=self.busy)
 
@@ -105,35 +102,3 @@ class WorldPanel(Panel):
         """
         if self.busy:
             raise LabError("world", name, f"the present world is busy ({self.doing}); stop that first, or wait")
-
-
-class Worlds:
-    """The worlds that a panel was given, and those that ship, loaded when they are first chosen."""
-
-    def __init__(self, *given: World, shipped: Iterable[str] = tuple(LOADERS)) -> None:
-        self._known, self._shipped = list(given), tuple(shipped)
-
-    def add(self, world: World) -> None:
-        """Add a world; another one of the same name gives way to it."""
-        if not any(one is world for one in self._known):
-            self._known = [*(one for one in self._known if called(one) != called(world)), world]
-
-    def named(self, name: str) -> World:
-        """Return the world with this name on the screen."""
-        for world in self._known:
-            if called(world) == name:
-                return world
-        world = load_world(name)
-        self._known.append(world)
-        return world
-
-    def choice(self, present: World, on_set: Set, *, disabled: bool = False) -> Component:
-        """Return the list of the worlds; the name of the chosen one is sent."""
-        name = called(present)
-        names = dict.fromkeys([*map(called, self._known), name, *self._shipped])
-        return select("world", "World", [Option(one, one) for one in names], name, on_set, disabled=disabled)
-
-
-def with_time_left(job: Job) -> Job:
-    """Return the job as it is: the panel engine adds the time left itself."""
-    return job
