@@ -9,11 +9,11 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from rllab.widgets.advantage import AdvantagePanel as AdvantagePanel
     from rllab.widgets.clinic import ClinicPanel as ClinicPanel
     from rllab.widgets.exact_tree import ExactTreePanel as ExactTreePanel
-    from rllab.widgets.exercises.blame import BlamePanel as BlamePanel
-    from rllab.widgets.exercises.board import BoardPanel as BoardPanel
-    from rllab.widgets.exercises.exercise import ExercisePanel as ExercisePanel
-    from rllab.widgets.exercises.predict import PredictPanel as PredictPanel
-    from rllab.widgets.exercises.progress import ProgressPanel as ProgressPanel
+    from rllab.widgets.exercises import BlamePanel as BlamePanel
+    from rllab.widgets.exercises import BoardPanel as BoardPanel
+    from rllab.widgets.exercises import ExercisePanel as ExercisePanel
+    from rllab.widgets.exercises import PredictPanel as PredictPanel
+    from rllab.widgets.exercises import ProgressPanel as ProgressPanel
     from rllab.widgets.explorer import ExplorerPanel as ExplorerPanel
     from rllab.widgets.label import LabelPanel as LabelPanel
     from rllab.widgets.maze import MazePanel as MazePanel
@@ -27,18 +27,18 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors
 
 _HOME_OF = {
     "AdvantagePanel": "rllab.widgets.advantage",
-    "BlamePanel": "rllab.widgets.exercises.blame",
-    "BoardPanel": "rllab.widgets.exercises.board",
+    "BlamePanel": "rllab.widgets.exercises",
+    "BoardPanel": "rllab.widgets.exercises",
     "ClinicPanel": "rllab.widgets.clinic",
     "ExactTreePanel": "rllab.widgets.exact_tree",
-    "ExercisePanel": "rllab.widgets.exercises.exercise",
+    "ExercisePanel": "rllab.widgets.exercises",
     "ExplorerPanel": "rllab.widgets.explorer",
     "LabelPanel": "rllab.widgets.label",
     "MazePanel": "rllab.widgets.maze",
     "MicroscopePanel": "rllab.widgets.microscope",
     "ObservatoryPanel": "rllab.widgets.observatory",
-    "PredictPanel": "rllab.widgets.exercises.predict",
-    "ProgressPanel": "rllab.widgets.exercises.progress",
+    "PredictPanel": "rllab.widgets.exercises",
+    "ProgressPanel": "rllab.widgets.exercises",
     "RewardPanel": "rllab.widgets.reward",
     "SameBatchPanel": "rllab.widgets.same_batch",
     "StepperPanel": "rllab.widgets.stepper",

@@ -1,4 +1,4 @@
-"""The explorer: a function with sliders and a reading. For what is computed at once: exact and tabular worlds."""
+"""The explorer: a function with sliders and a sentence, for what is computed at once: exact and tabular worlds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Stop = float | str
 
 @dataclass(frozen=True)
 class Setting:
-    """One slider: the argument that it sets, its label, its stops and the one that it begins with."""
+    """One slider: the argument it sets, its label, its stops and the stop it starts at."""
 
     name: str
     label: str
@@ -26,16 +26,22 @@ class Setting:
 
     def options(self) -> list[Option]:
         """Return the stops as the slider shows them."""
-        shown = [one if isinstance(one, str) else significant(one) for one in self.stops]
+        shown = [stop if isinstance(stop, str) else significant(stop) for stop in self.stops]
         return [Option(str(at), words) for at, words in enumerate(shown)]
 
 
 class ExplorerPanel(Panel):
     """Move sliders and see a figure and a sentence that follow.
 
-    `function` takes the settings by name and returns a `Picture`; it is called at every move, so it has to answer
-    within 200 ms: model runs belong behind a Run button. Its numbers are what `badge` says; where that is empty,
-    what each picture says of itself.
+    Args:
+        title: The title of the panel.
+        function: Takes the settings by name and returns a `Picture`. It is called at every move, so it has to answer
+            within 200 ms: model runs belong behind a Run button.
+        settings: The sliders.
+        badge: The kind of its numbers; where it is empty, each picture names its own.
+
+    Raises:
+        LabError: A slider starts at none of its stops.
     """
 
     def __init__(
@@ -43,14 +49,14 @@ class ExplorerPanel(Panel):
     ) -> None:
         for setting in settings:
             if setting.start not in setting.stops:
-                raise LabError(setting.name, setting.start, "begin with one of the stops")
+                raise LabError(setting.name, setting.start, "start at one of the stops")
         self.title, self.function, self.settings, self.badge = title, function, tuple(settings), badge
         self.values: dict[str, Stop] = {setting.name: setting.start for setting in settings}
         self._pictures: dict[tuple[Stop, ...], Picture] = {}
         super().__init__()
 
     def view(self) -> View:
-        """Draw the sliders and the picture that belongs to them."""
+        """Return the sliders and the picture that belongs to them."""
         picture = self.picture
         sliders = [self._slider(at, setting) for at, setting in enumerate(self.settings)]
         return View(
@@ -61,7 +67,7 @@ class ExplorerPanel(Panel):
 
     @property
     def picture(self) -> Picture:
-        """Return the picture of the present settings; one that was drawn before is kept."""
+        """Return the picture of the present settings; each is drawn once."""
         key = tuple(self.values.values())
         if key not in self._pictures:
             self._pictures[key] = self.function(**self.values)

@@ -5,16 +5,28 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from rllab.course.figures.maze import SHOWS, maze_map
+from rllab.course.tabular.figures import SHOWS, maze_map
 from rllab.course.tabular.loop import Moment
 from rllab.course.tabular.maze import MOVES, Maze
 from rllab.plots.text import fixed
 from rllab.widgets.engine.charts import Column, chart, table
-from rllab.widgets.engine.components import Component, Option, Span, bold, button, columns, group, note, radios, row
+from rllab.widgets.engine.components import (
+    Component,
+    Option,
+    Span,
+    Words,
+    bold,
+    button,
+    columns,
+    group,
+    note,
+    radios,
+    row,
+)
 from rllab.widgets.engine.panel import Panel, View
 
 LABELS = {"N": "North", "E": "East", "S": "South", "W": "West"}
-WANDER = 10  # moves by chance
+WANDER = 10  # random moves
 SHOWN = 8  # lines of the log
 TRAIL = 8  # cells of the way that are drawn
 HEAD = (
@@ -27,7 +39,12 @@ HEAD = (
 
 
 class MazePanel(Panel):
-    """Walk a robot through a maze and watch state, action, reward and next state; the log is `panel.turns`."""
+    """Walk a robot through a maze and watch state, action, reward and next state; the log is `panel.turns`.
+
+    Args:
+        maze: The maze; by default the course's own.
+        seed: Of the random moves.
+    """
 
     title = "The robot in the maze"
 
@@ -41,7 +58,7 @@ class MazePanel(Panel):
 
     @property
     def over(self) -> bool:
-        """Tell whether the robot has the cheese."""
+        """Return whether the robot has the cheese."""
         return bool(self.turns) and self.turns[-1].terminated
 
     @property
@@ -50,7 +67,7 @@ class MazePanel(Panel):
         return sum(moment.reward for moment in self.turns)
 
     def view(self) -> View:
-        """Draw the maze, the moves and the log."""
+        """Return the maze, the moves and the log."""
         trail = [*(moment.state for moment in self.turns[-TRAIL:]), self._state]
         picture = maze_map(self.maze, trail, self.show)
         drawn = chart("maze", picture.drawing, picture.alt, height=300)
@@ -73,7 +90,11 @@ class MazePanel(Panel):
         )
 
     def go(self, direction: str) -> None:
-        """Make one move."""
+        """Make one move.
+
+        Args:
+            direction: N, E, S or W; after the end of the episode nothing moves.
+        """
         if self.over:
             return
         following, reward, found, cut, info = self.maze.step(list(MOVES).index(direction))
@@ -81,7 +102,7 @@ class MazePanel(Panel):
         self.turns, self._state = [*self.turns, moment], following
 
     def wander(self) -> None:
-        """Make some moves by chance, as a robot does that knows nothing."""
+        """Make some random moves, as a robot does that knows nothing."""
         for _ in range(WANDER):
             self.go(self._chance.choice(list(MOVES)))
 
@@ -95,7 +116,7 @@ class MazePanel(Panel):
             button(f"go-{name.lower()}", words, partial(self.go, name), main=True, disabled=self.over)
             for name, words in LABELS.items()
         ]
-        wander = button("wander", f"{WANDER} moves by chance", self.wander, disabled=self.over)
+        wander = button("wander", f"{WANDER} random moves", self.wander, disabled=self.over)
         return row("controls", *moves, wander, button("again", "Start again", self.again))
 
     def _table(self) -> Component:
@@ -109,20 +130,20 @@ class MazePanel(Panel):
             ]
             for moment in self.turns[-SHOWN:]
         ]
-        return table("log", "the log, the last moves at the bottom", HEAD, rows)
+        return table("log", "the log, the latest moves at the bottom", HEAD, rows)
 
-    def _reading(self) -> tuple[Span | str, ...]:
+    def _reading(self) -> Words:
         if not self.turns:
-            return ("The robot stands in state ", bold(str(self._state)), ". Choose an action.")
+            return ("The robot is in state ", bold(str(self._state)), ". Choose an action.")
         last = self.turns[-1]
         paid = fixed(last.reward, 2, signed=True)
         if last.terminated:
-            words = f" at the last step and {fixed(self.collected, 2, signed=True)} in all {len(self.turns)}."
+            words = f" at the last step and {fixed(self.collected, 2, signed=True)} over all {len(self.turns)} steps."
             return ("The episode is over: ", bold(paid), words)
         moved = (
-            f"took it to state {last.following}" if last.following != last.state else "met a wall and changed nothing"
+            f"took it to state {last.following}" if last.following != last.state else "hit a wall and changed nothing"
         )
-        return (f"{LABELS[last.action]} {moved}; the move was paid ", bold(paid), ".")
+        return (f"{LABELS[last.action]} {moved}; the reward was ", bold(paid), ".")
 
     def _choose_show(self, value: str) -> None:
         self.show = value

@@ -59,7 +59,7 @@ def notebook(browser: Browser, lab: Server) -> Iterator[Notebook]:
 @pytest.fixture
 def order(notebook: Notebook) -> Locator:
     """Return the ordering board with all cards in its tray."""
-    notebook.python("(order.attempt.reset(), order._cleared(), order.refresh())")
+    notebook.python("(order.start_again(), order.refresh())")
     panel = notebook.panel(TITLES[0])
     panel.scroll_into_view_if_needed()
     expect(panel.locator(".zone.tray .card")).to_have_count(8)
@@ -100,7 +100,7 @@ def test_cards_are_ordered_checked_and_played_by_keyboard_alone(notebook: Notebo
     order.get_by_role("button", name="Check").press("Enter")
     expect(order.locator(".reading")).to_contain_text("Not yet.")
     order.get_by_role("button", name="Play it").press("Enter")
-    expect(order.locator(".finding").last).to_contain_text("asks for Targets", timeout=15_000)
+    expect(order.locator(".finding").last).to_contain_text("needs Targets", timeout=15_000)
     carry(notebook, order, ORDER[4], "ArrowDown", "ArrowDown")
     order.get_by_role("button", name="Check").press("Enter")
     expect(order.locator(".reading")).to_contain_text("Right.")
@@ -110,13 +110,13 @@ def test_cards_are_ordered_checked_and_played_by_keyboard_alone(notebook: Notebo
 
 
 def test_escape_puts_a_lifted_card_back(notebook: Notebook, order: Locator) -> None:
-    before = laid(order, "cards to lay")
+    before = laid(order, "cards to place")
     first = order.locator(".card").first
     first.focus()
     for key_name in ("Enter", "ArrowRight", "Escape"):
         notebook.page.keyboard.press(key_name)
     expect(first).to_have_attribute("aria-pressed", "false")
-    assert laid(order, "cards to lay") == before
+    assert laid(order, "cards to place") == before
     assert notebook.value("order.table.placement") == {"order": []}
     assert notebook.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.cells.length") == len(CELLS)
 
@@ -183,7 +183,7 @@ def test_every_listed_wrong_card_is_told_its_own_reason(notebook: Notebook) -> N
     maze = notebook.panel(TITLES[1])
     labels = notebook.value("{one.id: one.label for one in maze.board.places}")
     for key, reason in notebook.value("maze.board.wrong").items():
-        notebook.python("(maze.attempt.reset(), maze._cleared(), maze.refresh())")
+        notebook.python("(maze.start_again(), maze.refresh())")
         what, place = key.split("@")
         expect(maze.locator(".zone.tray .card")).to_have_count(8)
         card(maze, what).click()
@@ -204,13 +204,13 @@ LEAST_CHECKED = """(box) => new Promise((done) => {
 def test_no_option_chosen_in_haste_is_taken_back(notebook: Notebook) -> None:
     edits = notebook.panel(TITLES[3])
     edits.scroll_into_view_if_needed()
-    notebook.python("(edits.attempt.reset(), edits._clear(), edits.refresh())")
+    notebook.python("(edits.start_again(), edits.refresh())")
     expect(edits.get_by_role("checkbox", checked=True)).to_have_count(0)
     notebook.python("__import__('asyncio').get_event_loop().call_later(0.1, __import__('time').sleep, 0.5)")
     notebook.page.wait_for_timeout(200)  # the kernel sleeps now, and answers the four clicks one after the other
     assert edits.locator(".choices").evaluate(LEAST_CHECKED) == 4
     notebook.expect_value("sorted(edits.answer)", ["prompt", "seed", "temperature", "weights"])
-    notebook.python("(edits._clear(), edits.refresh())")
+    notebook.python("(edits.start_again(), edits.refresh())")
 
 
 def test_options_and_numbers_by_keyboard(notebook: Notebook) -> None:
@@ -265,7 +265,7 @@ def test_the_robot_walks_by_keyboard_alone(notebook: Notebook) -> None:
         notebook.page.keyboard.press(key)
     expect(walk.locator(".reading")).to_contain_text("South took it to state 19")
     notebook.page.keyboard.press("s")
-    expect(walk.locator(".reading")).to_contain_text("The episode is over: +0.99 at the last step and +0.92 in all 8.")
+    expect(walk.locator(".reading")).to_contain_text("The episode is over: +0.99 at the last step and +0.92 over all 8 steps.")
     assert notebook.value("[turn.following for turn in walk.turns]") == [1, 2, 3, 8, 13, 14, 19, 24]
 
 

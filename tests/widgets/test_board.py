@@ -109,7 +109,7 @@ def test_the_play_stops_at_the_missing_record(progress: Progress, micro: World) 
     assert panel.job is not None
     assert panel.job.settle(20)
     assert "needs Rollout" in words(panel, "played-1")
-    assert "the policy is as it was" in words(panel, "played-end")
+    assert "the policy is unchanged" in words(panel, "played-end")
     assert trainer.index == 0
     panel.table.arrange({"order": list(RIGHT)})
     panel.refresh()

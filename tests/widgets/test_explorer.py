@@ -92,7 +92,7 @@ def test_a_chart_is_as_high_as_its_figure_asks_for(asked: int | None, shown: int
 
 
 def test_a_start_that_is_no_stop_is_refused() -> None:
-    with pytest.raises(LabError, match="begin with one of the stops"):
+    with pytest.raises(LabError, match="start at one of the stops"):
         ExplorerPanel("Powers", draw, [Setting("power", "power", (1, 2), 7), SCALE])
 
 

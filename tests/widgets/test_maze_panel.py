@@ -8,21 +8,21 @@ from tests.widgets.panels import sent, words
 
 def test_a_move_is_a_line_of_the_log() -> None:
     panel = MazePanel()
-    assert words(panel) == "The robot stands in state 0. Choose an action."
+    assert words(panel) == "The robot is in state 0. Choose an action."
     panel.press("go-e")
     moment = panel.turns[-1]
     assert (moment.state, moment.action, moment.following) == (0, "E", 1)
     assert moment.reward == pytest.approx(-0.01)
     row = [cell["text"] for cell in panel.component("log")["rows"][-1]]
     assert row == ["1", "0", "East", "\u22120.01", "1"]
-    assert words(panel) == "East took it to state 1; the move was paid \u22120.01."
+    assert words(panel) == "East took it to state 1; the reward was \u22120.01."
 
 
 def test_a_wall_changes_nothing_but_costs() -> None:
     panel = MazePanel()
     panel.press("go-n")
     assert panel.turns[-1].following == 0
-    assert "met a wall" in words(panel)
+    assert "hit a wall" in words(panel)
     assert panel.collected == pytest.approx(-0.01)
 
 

@@ -21,7 +21,7 @@ def test_the_leader_sees_a_room(tmp_path: Path) -> None:
     panel = ProgressPanel([tmp_path / name for name in ("ada", "ben", "cy")])
     assert cell(panel, "04.backup")[1:4] == ["2", "2", "1.5"]
     assert "plain mean" in cell(panel, "04.backup")[4]
-    assert words(panel).startswith("3 learners, 2 exercises begun, 2 solved")
+    assert words(panel).startswith("3 learners, 2 exercises started, 2 solved")
     panel.set("notebook", "05")
     assert all(line[0]["text"].startswith("05.") for line in panel.component("exercises")["rows"])
     assert "c_reset" not in panel.get_state()
