@@ -1,4 +1,4 @@
-"""Where healthy runs were seen to move: the smallest and the largest value of every metric, world by world."""
+"""The ranges of healthy runs: the smallest and the largest value of every metric, world by world."""
 
 from __future__ import annotations
 
@@ -35,7 +35,17 @@ def build_healthy(
     into: Path | None = None,
     job: Job = NO_JOB,
 ) -> Path:
-    """Run what the plan says, and write the range of every metric."""
+    """Train the runs of a plan, and save the range of every metric.
+
+    Args:
+        seed: The first seed of each algorithm.
+        plan: World -> algorithm -> seeds and updates; by default PLAN.
+        into: The file; by default the shipped one.
+        job: Stops the runs, and receives the progress.
+
+    Returns:
+        The file.
+    """
     plan, file = plan or PLAN, into or data_dir() / "checkup" / "healthy.json"
     total = sum(seeds for runs in plan.values() for seeds, _ in runs.values())
     done, worlds = 0, dict[str, dict[str, Any]]()
@@ -45,7 +55,10 @@ def build_healthy(
             histories = []
             for number in range(seed, seed + seeds):
                 job.report(done, total, f"{algorithm} on {name}, seed {number}")
-                histories.append(_history(Trainer(world, algorithm, seed=number), updates, job))
+                trainer = Trainer(world, algorithm, seed=number)
+                trainer.run(updates, job=job.quiet())
+                job.check()
+                histories.append(trainer.history)
                 done += 1
             worlds[name][algorithm] = {"runs": seeds, "updates": updates, "metrics": ranges(histories)}
     job.report(total, total, "done")
@@ -53,14 +66,12 @@ def build_healthy(
     return file
 
 
-def _history(trainer: Trainer, updates: int, job: Job) -> list[UpdateRecord]:
-    trainer.run(updates, job=job.quiet())
-    job.check()
-    return trainer.history
-
-
 def ranges(histories: Sequence[Sequence[UpdateRecord]]) -> dict[str, tuple[float, float]]:
-    """Return the smallest and the largest number that each metric has had; what is no number is left out."""
+    """Return the smallest and the largest finite value of each metric.
+
+    Args:
+        histories: The updates of each run.
+    """
     found: dict[str, tuple[float, float]] = {}
     for name in definitions():
         values = [record.metrics.get(name, math.nan) for history in histories for record in history]
@@ -71,15 +82,20 @@ def ranges(histories: Sequence[Sequence[UpdateRecord]]) -> dict[str, tuple[float
 
 
 def as_text(worlds: dict[str, dict[str, Any]]) -> str:
-    """Write the ranges with a line for each metric, so that a change can be read."""
-    written = {world: _block({name: _measured(one) for name, one in runs.items()}, 2) for world, runs in worlds.items()}
+    """Format the ranges with a line for each metric, so that a change can be read.
+
+    Args:
+        worlds: World -> algorithm -> runs, updates and the range of each metric.
+    """
+    written = {}
+    for world, runs in worlds.items():
+        blocks = {}
+        for algorithm, run in runs.items():
+            metrics = {name: f"[{low:.{DIGITS}g}, {high:.{DIGITS}g}]" for name, (low, high) in run["metrics"].items()}
+            counts = {name: str(run[name]) for name in ("runs", "updates")}
+            blocks[algorithm] = _block(counts | {"metrics": _block(metrics, 4)}, 3)
+        written[world] = _block(blocks, 2)
     return _block({"about": json.dumps(ABOUT), "worlds": _block(written, 1)}, 0) + "\n"
-
-
-def _measured(one: dict[str, Any]) -> str:
-    metrics = {name: f"[{low:.{DIGITS}g}, {high:.{DIGITS}g}]" for name, (low, high) in one["metrics"].items()}
-    counts = {name: str(one[name]) for name in ("runs", "updates")}
-    return _block(counts | {"metrics": _block(metrics, 4)}, 3)
 
 
 def _block(parts: dict[str, str], depth: int) -> str:

@@ -11,7 +11,7 @@ from rllab.core.jobs import Job
 from rllab.course.recipes import build
 from rllab.course.recipes.models import Schedule, Text, held_out_loss, in_batches, pretrain, token_losses
 from rllab.course.recipes.tales import Recipe, build_tales, corpus, new_policy
-from rllab.preferences.training import FitConfig
+from rllab.preferences.reward_fit import FitConfig
 from rllab.reward.stories import story_grammar
 
 TINY = Recipe(
@@ -92,7 +92,7 @@ def test_batches_hold_every_text_once_with_little_padding():
     import random
 
     texts = corpus(story_grammar(), Recipe(stories=500), seed=0)
-    batches = in_batches(texts, size=8, chance=random.Random(0))
+    batches = in_batches(texts, size=8, generator=random.Random(0))
     assert sorted(map(repr, (text for batch in batches for text in batch))) == sorted(map(repr, texts))
     used = sum(len(text.response.split()) for text in texts)
     padded = sum(len(batch) * max(len(text.response.split()) for text in batch) for batch in batches)
