@@ -18,7 +18,7 @@ from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
 from rllab.worlds.fetch import fetch
-from rllab.worlds.shipped import NAME, smollm2_prompts
+from rllab.worlds.shipped import NAME, prompts_of
 
 CLAIM = "25 PPO updates (16 rollouts of 24 tokens) of SmolLM2 on a CPU raise the mean sentiment of held-out rollouts"
 UPDATES, SEEDS, SAMPLES = 25, (0, 1), 16  # samples of each of the 16 held-out prompts: 256 rollouts
@@ -73,7 +73,7 @@ def held_out(world: World) -> tuple[torch.Tensor, float]:
     began = time.perf_counter()
     length = world.config("ppo").max_new_tokens
     rows = generate(
-        world.policy, smollm2_prompts("held-out"), max_new_tokens=length, samples_per_prompt=SAMPLES, seed=2**31
+        world.policy, prompts_of("smollm2", "held-out"), max_new_tokens=length, samples_per_prompt=SAMPLES, seed=2**31
     )
     speed = int(rows.response_mask.sum()) / (time.perf_counter() - began)
     return world.reward.score(rows).parts["mood"], speed
@@ -82,7 +82,8 @@ def held_out(world: World) -> tuple[torch.Tensor, float]:
 def quality(world: World) -> dict[str, float]:
     """Say how far the policy has gone, and whether it still writes varied answers."""
     length = world.config("ppo").max_new_tokens
-    rows = generate(world.policy, smollm2_prompts("held-out"), max_new_tokens=length, samples_per_prompt=2, seed=7)
+    prompts = prompts_of("smollm2", "held-out")
+    rows = generate(world.policy, prompts, max_new_tokens=length, samples_per_prompt=2, seed=7)
     rollout = evaluate(world.policy, rows, reference=world.reference)
     return {
         "kl": float(rollout.exact_kl.sum(dim=1).mean()),  # nats per response

@@ -13,7 +13,7 @@ from rllab.reward.stories import story_grammar
 from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
-from rllab.worlds.shipped import tales_prompts
+from rllab.worlds.shipped import prompts_of
 
 SEEDS, UPDATES, ROLLOUTS = 5, 60, 256
 MIN_SHARE, MIN_GAIN, MAX_SECONDS, MAX_KL, MIN_LENGTH, MIN_DISTINCT = 0.95, 1.0, 120.0, 10.0, 0.7, 0.8
@@ -54,7 +54,7 @@ class Run:
 def measure() -> Result:
     """Measure the reference model, then a run for each seed."""
     world, grammar = load_world("tales"), story_grammar()
-    held_out = world.replace(prompts=tales_prompts("held-out"))
+    held_out = world.replace(prompts=prompts_of("tales", "held-out"))
     before = quality(held_out, write_stories(held_out, count=ROLLOUTS, seed=0), grammar)
     runs = [run(world, seed) for seed in range(SEEDS)]
     good = sum(one.passed for one in runs)
@@ -73,7 +73,7 @@ def measure() -> Result:
 def run(world: World, seed: int) -> Run:
     """Train once and compare held-out responses before and after, written with the same randomness."""
     grammar, trainer = story_grammar(), Trainer(world, "ppo", seed=seed)
-    then = world.replace(prompts=tales_prompts("held-out"))
+    then = world.replace(prompts=prompts_of("tales", "held-out"))
     start = quality(then, write_stories(then, count=ROLLOUTS, seed=1000 + seed), grammar)
     began = time.perf_counter()
     trainer.run(UPDATES)

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.errors import LabError
 from rllab.policy.networks import on_device
 

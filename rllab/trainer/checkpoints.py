@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.config import Config
 from rllab.core.errors import LabError
 from rllab.core.files import (

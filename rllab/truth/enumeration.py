@@ -27,7 +27,7 @@ from rllab.truth.levels import (
 )
 from rllab.truth.tree import Tree
 from rllab.value.objective import Objective
-from rllab.worlds.prefixes import horizon_of, objective_of, scored
+from rllab.worlds.responses import horizon_of, objective_of, scored
 from rllab.worlds.world import World
 
 LEAVES = 300_000

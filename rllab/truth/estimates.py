@@ -19,7 +19,7 @@ from rllab.truth.sampling import sample_mean
 from rllab.value.critic import Critic, ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.value.objective import Estimate, Objective
-from rllab.worlds.prefixes import check_prefixes, horizon_of, is_over, objective_of, open_ended
+from rllab.worlds.responses import check_prefixes, horizon_of, is_over, objective_of, open_ended
 from rllab.worlds.stepper import Stepper
 from rllab.worlds.world import World
 

@@ -21,7 +21,7 @@ from rllab.truth.levels import back_up
 from rllab.truth.tree import values_along
 from rllab.value.evaluation import evaluate, rows_within_budget
 from rllab.value.objective import Objective
-from rllab.worlds.prefixes import scored
+from rllab.worlds.responses import scored
 from rllab.worlds.world import World
 
 READ_AT_ONCE = 4096  # tokens, by policy, reference and critic: a fraction of a second, so that Stop need not wait

@@ -20,7 +20,7 @@ from rllab.trainer.stages import derived_seed
 from rllab.truth.levels import written_to
 from rllab.value.evaluation import slices
 from rllab.value.objective import Estimate, Objective
-from rllab.worlds.prefixes import AT_ONCE, check_prefixes, horizon_of, is_over, objective_of, open_ended
+from rllab.worlds.responses import AT_ONCE, check_prefixes, horizon_of, is_over, objective_of, open_ended
 from rllab.worlds.world import World
 
 # ---- Writing many continuations of many prefixes at a time: what they share is read once, what has ended  ----

@@ -18,7 +18,7 @@ from rllab.truth.levels import Level, check_vocabulary, paid_edges, reached, rea
 from rllab.truth.optimum import BestOf, Optimum, best_of_law, policy_gradient, soft_optimum
 from rllab.value.critic import NoParameters
 from rllab.value.objective import Estimate, Objective
-from rllab.worlds.prefixes import check_prefix
+from rllab.worlds.responses import check_prefix
 
 # ---- The exact tree of one prompt: every response that a policy can write, and what each state is worth ----
 

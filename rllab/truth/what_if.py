@@ -19,7 +19,7 @@ from rllab.truth.groups import Group, learned_values, scored_group
 from rllab.truth.levels import written_to
 from rllab.truth.sampling import Start, continue_from, rows_at_once, sample_mean
 from rllab.value.objective import Estimate, Objective
-from rllab.worlds.prefixes import check_prefix, horizon_of, is_over, objective_of
+from rllab.worlds.responses import check_prefix, horizon_of, is_over, objective_of
 from rllab.worlds.world import World
 
 # ---- What if: another token here, the same chances afterwards ----

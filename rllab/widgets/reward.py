@@ -17,6 +17,7 @@ from rllab.widgets.engine.components import (
     Component,
     Option,
     Span,
+    Words,
     bold,
     button,
     columns,
@@ -33,7 +34,7 @@ from rllab.widgets.engine.panel import View
 from rllab.widgets.shared.truth import written
 from rllab.widgets.shared.worlds import WorldPanel, called
 from rllab.worlds import World
-from rllab.worlds.reward_trace import RewardTrace, contrasts, read, response_from_ids
+from rllab.worlds.responses import RewardTrace, contrasts, read, response_from_ids
 
 START = "Press Write a response, or write one yourself: then see how the reward scores every prefix of it."
 WHEN: dict[Timing, str] = {"token": "every token", "sentence": "each sentence", "end": "the end"}
@@ -44,8 +45,6 @@ PAY_TERMS: dict[PrefixPay, Span] = {
 }
 UNTRAINED = "A reward model is trained on whole responses: how it scores a prefix, it was never taught."
 SHOWN = 6  # versions of a text in the table
-
-Words = tuple[Span | str, ...]
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ class RewardPanel(WorldPanel):
         return row(
             "source",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=self.busy),
+            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
             button("write", label, self.write_response, main=True, disabled=self.busy),
             *([] if self.versions else [self._box("")]),
             *self.working(),
@@ -287,12 +286,16 @@ class RewardPanel(WorldPanel):
         self.revealed = True
 
     def enter(self, world: World) -> None:
-        """Begin without a response in a world."""
+        """Begin without a response in a world.
+
+        Args:
+            world: The world.
+        """
         self._others = self._find_others(world)
         self.world, self.revealed = world, False
-        self.choose_prompt(world.prompts[0])
+        self._choose_prompt(world.prompts[0])
 
-    def choose_prompt(self, prompt: str) -> None:
+    def _choose_prompt(self, prompt: str) -> None:
         """Take another prompt, without a response yet."""
         self.prompt, self.versions, self.selected = prompt, (), 0
         self._edited, self.compared, self._traces = (), "", {}

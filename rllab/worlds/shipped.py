@@ -1,10 +1,11 @@
-"""The micro world: eight words, five tokens, three prompts; small enough to know everything exactly."""
+"""Loading worlds: the two that ship, a real chat model, and any language model of your own."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from transformers import (
     PreTrainedModel,
 )
 
-import rllab.policy.tabular  # noqa: F401  (registers the tabular models with transformers)
 from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, data_dir
 from rllab.policy.loading import load_language_model, load_network
@@ -27,14 +27,15 @@ from rllab.policy.trunk import FrozenTrunk
 from rllab.reward.judges import micro_gold, sentiment
 from rllab.reward.reward import RewardModel
 from rllab.reward.stories import tales_gold
-from rllab.value.critic import Critic, ZeroCritic
+from rllab.value.critic import Critic, ValueFunction, ZeroCritic
 from rllab.worlds.machine import check_once, is_hub_id, model_folder, need_memory
 from rllab.worlds.world import World
 
-# ---- The micro world: eight words, five tokens, three prompts; small enough to know everything exactly ----
+Defaults = Mapping[str, Mapping[str, Any]]  # settings by algorithm; "all" for every one
 
-MICRO_REBUILD = "python -m rllab build micro"
-MICRO_DEFAULTS: dict[str, dict[str, Any]] = {
+# ---- The worlds that ship: micro, small enough to know everything exactly, and the stories of tales ----
+
+MICRO_DEFAULTS: Defaults = {
     "all": {
         "reducer": "seq-mean-token-sum",
         "lr": 3e-3,
@@ -44,14 +45,14 @@ MICRO_DEFAULTS: dict[str, dict[str, Any]] = {
         "micro_batch_size": 64,
         "value_clip_eps": None,
     },
-    # At 3e-3 one run in four ends in a rut: several epochs on a batch carry a small policy further than one step.
+    # At 3e-3 one run in four gets stuck: several epochs on a batch carry a small policy further than one step.
     "ppo": {"lr": 1.5e-3},
     "grpo": {"reducer": "seq-mean-token-sum"},
 }
 # A table learns a state only when a text passes through it, so it needs many texts and long steps. Adam divides by
 # the root of what a row has seen; without a floor that is felt (adam_eps), the first visit of a rare state would
-# throw it out by 30 times the learning rate. lam 1: a critic that knows only visited states is no one to lean on.
-TABULAR: dict[str, dict[str, Any]] = {
+# throw it out by 30 times the learning rate. lam 1: a critic that knows only visited states is unreliable.
+TABULAR: Defaults = {
     "all": {
         **MICRO_DEFAULTS["all"],
         "lr": 0.1,
@@ -67,101 +68,114 @@ TABULAR: dict[str, dict[str, Any]] = {
     "rloo": {"samples_per_prompt": 64},
     "grpo": {**MICRO_DEFAULTS["grpo"], "samples_per_prompt": 64},
 }
-
-
-def load_micro(*, device: str) -> World:
-    """Load the micro world with its very small transformer."""
-    return _load("micro", "policy", "critic", MICRO_DEFAULTS, device=device)
-
-
-def load_micro_tabular(*, device: str) -> World:
-    """Load the same world with a table in place of the transformer: one free row per state."""
-    return _load("micro-tabular", "tabular-policy", "tabular-critic", TABULAR, device=device)
-
-
-def micro_prompts() -> tuple[str, ...]:
-    """Return the prompts of the grammar."""
-    grammar = json.loads((data_dir() / "micro" / "grammar.json").read_text("utf-8"))
-    return tuple(grammar["prompts"])
-
-
-def _load(
-    name: str, policy_folder: str, critic_folder: str, defaults: Mapping[str, Mapping[str, Any]], *, device: str
-) -> World:
-    folder = data_dir() / "models" / "micro"
-    check_manifest(folder, rebuild=MICRO_REBUILD)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
-    model = load_network(AutoModelForCausalLM, folder / policy_folder, dtype=torch.float64, device=device)
-    policy = Policy(model, tokenizer)
-    reward = load_reward_model("reward model", folder / "reward", dtype=torch.float64, device=device)
-    scalar = AutoModelForSequenceClassification
-    critic = load_network(scalar, folder / critic_folder, dtype=torch.float64, device=device)
-    return World.starting_from(
-        policy,
-        name=name,
-        critic=Critic(critic),
-        reward=reward,
-        gold=micro_gold(policy.decode),
-        prompts=micro_prompts(),
-        max_new_tokens=5,
-        defaults=defaults,
-        about="eight words, at most five tokens, every value known exactly; `not` turns the next mood word round",
-    )
-
-
-def load_reward_model(name: str, folder: Path, *, dtype: torch.dtype, device: str) -> RewardModel:
-    """Load a reward model with its zero and unit."""
-    model = load_network(AutoModelForSequenceClassification, folder, dtype=dtype, device=device)
-    unit = json.loads((folder / "unit.json").read_text("utf-8"))
-    return RewardModel(name, model, shift=float(unit["shift"]), scale=float(unit["scale"]))
-
-
-# ---- The story world: children's stories of one to twelve sentences, and a transformer of 400k parameters ----
-
-TALES_REBUILD = "python -m rllab build tales"
 MAX_NEW_TOKENS = 64
-ABOUT = "children's stories; each prompt opens one and says in how many sentences it should end"
-TALES_DEFAULTS: dict[str, dict[str, Any]] = {
+TALES_DEFAULTS: Defaults = {
     "all": {"reducer": "token-mean", "lr": 5e-4, "critic_lr": 1e-3, "kl_coef": 0.05, "batch_size": 32},
 }
 
 
-def load_tales(*, device: str) -> World:
-    """Load the story world with its learned reward."""
-    folder = data_dir() / "models" / "tales"
-    check_manifest(folder, rebuild=TALES_REBUILD)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
-    model = load_network(AutoModelForCausalLM, folder / "policy", dtype=torch.float32, device=device)
-    policy = Policy(model, tokenizer)
-    reward = load_reward_model("reward model", folder / "reward", dtype=torch.float32, device=device)
-    scalar = AutoModelForSequenceClassification
-    critic = load_network(scalar, folder / "critic", dtype=torch.float32, device=device)
+def load_micro(*, device: str) -> World:
+    """Load the micro world with its very small transformer.
+
+    Args:
+        device: Where the models compute.
+
+    Returns:
+        The world.
+    """
+    return _micro("micro", "policy", "critic", MICRO_DEFAULTS, device=device)
+
+
+def load_micro_tabular(*, device: str) -> World:
+    """Load the micro world with a table in place of the transformer: one free row per state.
+
+    Args:
+        device: Where the models compute.
+
+    Returns:
+        The world.
+    """
+    return _micro("micro-tabular", "tabular-policy", "tabular-critic", TABULAR, device=device)
+
+
+def _micro(name: str, policy: str, critic: str, defaults: Defaults, *, device: str) -> World:
+    """Load the micro world with one of its policies."""
+    grammar = json.loads((data_dir() / "micro" / "grammar.json").read_text("utf-8"))
+    acting, valuing, reward = _load("micro", policy, critic, dtype=torch.float64, device=device)
     return World.starting_from(
-        policy,
-        name="tales",
-        critic=Critic(critic),
+        acting,
+        name=name,
+        critic=valuing,
         reward=reward,
-        gold=tales_gold(policy.decode),
-        prompts=tales_prompts("train"),
-        max_new_tokens=MAX_NEW_TOKENS,
-        defaults=TALES_DEFAULTS,
-        about=ABOUT,
+        gold=micro_gold(acting.decode),
+        prompts=grammar["prompts"],
+        max_new_tokens=5,
+        defaults=defaults,
+        about="eight words, at most five tokens, every value known exactly; `not` flips the next mood word",
     )
 
 
-def tales_prompts(split: str) -> tuple[str, ...]:
-    """Return the prompts of a split: `train`, which runs draw from, or `held-out`, which they never see."""
-    lines = (data_dir() / "tales" / "prompts.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    return tuple(row["prompt"] for row in rows if row["split"] == split)
+def load_tales(*, device: str) -> World:
+    """Load the story world: stories of one to twelve sentences, a transformer of 400k parameters, a learned reward.
+
+    Args:
+        device: Where the models compute.
+
+    Returns:
+        The world.
+    """
+    policy, critic, reward = _load("tales", "policy", "critic", dtype=torch.float32, device=device)
+    return World.starting_from(
+        policy,
+        name="tales",
+        critic=critic,
+        reward=reward,
+        gold=tales_gold(policy.decode),
+        prompts=prompts_of("tales", "train"),
+        max_new_tokens=MAX_NEW_TOKENS,
+        defaults=TALES_DEFAULTS,
+        about="children's stories; each prompt opens one and says in how many sentences it should end",
+    )
 
 
-# ---- SmolLM2-135M-Instruct as a world: a real chat model, with the sentiment of its answers as the reward ----
+def _load(
+    family: str, policy: str, critic: str, *, dtype: torch.dtype, device: str
+) -> tuple[Policy, Critic, RewardModel]:
+    """Load policy, critic and reward model of a shipped world, its hashes checked."""
+    folder = data_dir() / "models" / family
+    check_manifest(folder, rebuild=f"python -m rllab build {family}")
+    load = partial(load_network, dtype=dtype, device=device)
+    scalar = AutoModelForSequenceClassification
+    tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
+    unit = json.loads((folder / "reward" / "unit.json").read_text("utf-8"))
+    reward = load(scalar, folder / "reward")
+    return (
+        Policy(load(AutoModelForCausalLM, folder / policy), tokenizer),
+        Critic(load(scalar, folder / critic)),
+        RewardModel("reward model", reward, shift=float(unit["shift"]), scale=float(unit["scale"])),
+    )
+
+
+def prompts_of(world: str, split: str) -> tuple[str, ...]:
+    """Return the prompts of a split.
+
+    Args:
+        world: tales or smollm2.
+        split: `train`, which runs draw from, or `held-out`, which they never see.
+
+    Returns:
+        The prompts in their order.
+    """
+    lines = (data_dir() / world / "prompts.jsonl").read_text("utf-8").splitlines()
+    return tuple(row["prompt"] for row in map(json.loads, lines) if row["split"] == split)
+
+
+# ---- Real language models, with the sentiment of their answers as the reward ----
 
 NAME, FETCH = "smollm2", "python -m rllab fetch smollm2"
 LEAST_GIB = 1.5  # to look at it; a run takes up to 3 in all
 CRITIC_BLOCKS = 10  # of 30: a text's mood is clear that early, and reading it costs a third
-SMOLLM2_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+SMOLLM2_DEFAULTS: Defaults = {
     "all": {
         "trainable": "last-blocks",
         "batch_size": 16,
@@ -177,7 +191,17 @@ SMOLLM2_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def load_smollm2(*, device: str) -> World:
-    """Load the real LLM from the user's folder, where `fetch` put it."""
+    """Load the real LLM from the user's folder, where `fetch` put it.
+
+    Args:
+        device: Where the models compute.
+
+    Returns:
+        The world.
+
+    Raises:
+        LabError: If the model has not been fetched, is damaged, or would not fit into memory.
+    """
     folder = model_folder(NAME)
     if not folder.is_dir():
         remedy = f"its weights are not on this machine yet; run `{FETCH}` once (93 MB to download, about a minute)"
@@ -191,30 +215,21 @@ def load_smollm2(*, device: str) -> World:
     depths = (model.config.num_hidden_layers, CRITIC_BLOCKS)
     trunk = FrozenTrunk(model, [depth - last_blocks(depth) for depth in depths])
     policy = Policy(model, tokenizer, trunk=trunk)
-    return World.starting_from(
-        policy,
-        name=NAME,
-        critic=Critic(critic, trunk=trunk),
-        reward=sentiment(policy.decode),
-        gold=None,
-        prompts=smollm2_prompts("train"),
-        max_new_tokens=MAX_NEW_TOKENS,
-        defaults=SMOLLM2_DEFAULTS,
-        about="a real chat model of 135 million parameters; the reward is the sentiment of its answers",
-    )
-
-
-def smollm2_prompts(split: str) -> tuple[str, ...]:
-    """Return the prompts that runs write to (`train`), or those kept for measurements (`held-out`)."""
-    lines = (data_dir() / "smollm2" / "prompts.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    return tuple(row["prompt"] for row in rows if row["split"] == split)
+    about = "a real chat model of 135 million parameters; the reward is the sentiment of its answers"
+    return _real(policy, name=NAME, critic=Critic(critic, trunk=trunk), about=about)
 
 
 def critic_beside(model: PreTrainedModel, *, blocks: int) -> PreTrainedModel:
-    """Make a critic out of a language model's first blocks, with a zero head; its last quarter can be trained.
+    """Return a critic made of a Llama's first blocks, with a zero head; its last quarter can be trained.
 
-    The frozen blocks lie in the same memory as the policy's, which takes half a gigabyte already.
+    The frozen blocks use the same memory as the policy's, which takes half a gigabyte already.
+
+    Args:
+        model: The language model, frozen.
+        blocks: How many of its blocks the critic has.
+
+    Returns:
+        A one-label network.
     """
     config = copy.deepcopy(model.config)
     config.num_hidden_layers, config.num_labels = blocks, 1
@@ -233,33 +248,61 @@ def critic_beside(model: PreTrainedModel, *, blocks: int) -> PreTrainedModel:
     return critic
 
 
-# ---- Any causal language model in transformers' format as a world: from a folder, or fetched by its hub i ----
-
-
 def load_hub(name: str, *, device: str) -> World:
-    """Load a model by its folder or by the hub id that it was fetched under; nothing is downloaded here.
+    """Load any causal language model in transformers' format as a world; nothing is downloaded here.
 
-    There is no gold judge for it and no critic beside it: the value starts and stays at 0.
+    It has no gold judge and no critic: the value starts at 0 and stays there.
+
+    Args:
+        name: The model's folder, or the hub id under which it was fetched.
+        device: Where the model computes.
+
+    Returns:
+        The world.
+
+    Raises:
+        LabError: If the model is not there, cannot be loaded safely, or has a chat template that fails.
     """
     model, tokenizer = load_language_model(find_folder(name))
     model.requires_grad_(requires_grad=False)  # a run trains its own copy: what stays frozen is shared
     policy = Policy(on_device(model, device), tokenizer)
-    _check_template(name, policy)
+    try:
+        policy.encode("Hello")
+    except LabError:
+        raise
+    except Exception as error:  # a template is a program in a sandbox: it can fail in any way
+        raise LabError("chat template", name, f"it fails on a plain question ({error}); mend or remove it") from error
+    about = "a language model of your own; the reward is the sentiment of what it writes"
+    return _real(policy, name=name, critic=ZeroCritic(), about=about)
+
+
+def _real(policy: Policy, *, name: str, critic: ValueFunction, about: str) -> World:
+    """Return a world of questions in everyday English, without a gold judge."""
     return World.starting_from(
         policy,
         name=name,
-        critic=ZeroCritic(),
+        critic=critic,
         reward=sentiment(policy.decode),
         gold=None,
-        prompts=smollm2_prompts("train"),
+        prompts=prompts_of("smollm2", "train"),
         max_new_tokens=MAX_NEW_TOKENS,
         defaults=SMOLLM2_DEFAULTS,
-        about="a language model of your own; the reward is the sentiment of what it writes",
+        about=about,
     )
 
 
 def find_folder(name: str) -> Path:
-    """Return the folder of a model: the path itself, or where fetching put it."""
+    """Return the folder of a model: the path itself, or where fetching put it.
+
+    Args:
+        name: A path or a hub id.
+
+    Returns:
+        The folder; the hashes of a fetched one are checked.
+
+    Raises:
+        LabError: If there is no such folder and no such fetched model.
+    """
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser()
     fetched, rebuild = model_folder(name), f"python -m rllab fetch {name}"
@@ -272,11 +315,9 @@ def find_folder(name: str) -> Path:
     raise LabError("model folder", name, "there is no such folder; check the path")
 
 
-def _check_template(name: str, policy: Policy) -> None:
-    """Try the tokenizer and its chat template once, so that a broken one is told now."""
-    try:
-        policy.encode("Hello")
-    except LabError:
-        raise
-    except Exception as error:  # a template is a program in a sandbox: it can fail in any way
-        raise LabError("chat template", name, f"it fails on a plain question ({error}); mend or remove it") from error
+LOADERS: dict[str, Callable[..., World]] = {
+    "micro": load_micro,
+    "micro-tabular": load_micro_tabular,
+    "tales": load_tales,
+    "smollm2": load_smollm2,
+}

@@ -20,7 +20,19 @@ from rllab.value.objective import Objective
 class World:
     """Policy, reference, critic, reward, judge and prompts that belong together.
 
-    `reward` is the proxy that training sees. `gold` is what we really want: logged, never trained on.
+    Args:
+        name: The world's name.
+        policy: The policy π that acts and learns.
+        reference: The frozen policy π_ref from which KL is measured.
+        critic: Estimates V; a ZeroCritic where there is none.
+        reward: The proxy that training sees.
+        gold: What we really want, as a reward that is logged and never trained on; None where unknown.
+        prompts: The prompts that runs draw from.
+        max_new_tokens: Longest response, in tokens.
+        objective: What values and truth refer to unless another objective is given.
+        defaults: Settings by algorithm; "all" for every algorithm.
+        about: One sentence on the world.
+        rewarded_anew: Whether the reward is not the one that the world was made with.
     """
 
     name: str
@@ -32,9 +44,9 @@ class World:
     prompts: tuple[str, ...]
     max_new_tokens: int
     objective: Objective
-    defaults: Mapping[str, Mapping[str, Any]]  # settings by algorithm; "all" for every one
-    about: str  # one sentence
-    rewarded_anew: bool = False  # whether the reward is another than the one that the world was made with
+    defaults: Mapping[str, Mapping[str, Any]]
+    about: str
+    rewarded_anew: bool = False
 
     @classmethod
     def starting_from(
@@ -50,7 +62,22 @@ class World:
         defaults: Mapping[str, Mapping[str, Any]],
         about: str,
     ) -> World:
-        """Return a world whose reference is the policy as it is now, with PPO's objective."""
+        """Return a world whose reference is the policy as it is now, with PPO's objective.
+
+        Args:
+            policy: The policy.
+            name: The world's name.
+            critic: Estimates V.
+            reward: The proxy that training sees.
+            gold: What we really want, or None.
+            prompts: The prompts that runs draw from.
+            max_new_tokens: Longest response, in tokens.
+            defaults: Settings by algorithm; "all" for every algorithm.
+            about: One sentence on the world.
+
+        Returns:
+            The world.
+        """
         reference = policy.copy()
         reference.model.requires_grad_(requires_grad=False)
         settings = Config().replace(**{"max_new_tokens": max_new_tokens, **defaults["all"]})
@@ -60,7 +87,17 @@ class World:
         )
 
     def replace(self, **parts: Any) -> World:
-        """Return a world with some parts exchanged; the objective follows a new reward or reference."""
+        """Return a world with some parts exchanged; the objective follows a new reward or reference.
+
+        Args:
+            parts: New parts by their names.
+
+        Returns:
+            The changed world; this one stays as it is.
+
+        Raises:
+            LabError: If a world has no such part.
+        """
         known = [field.name for field in fields(self)]
         for name in parts:
             if name not in known:
@@ -77,7 +114,18 @@ class World:
         return f"{self.name} with \u201c{self.reward.name}\u201d" if self.rewarded_anew else self.name
 
     def config(self, algorithm: str = "ppo", **changes: Any) -> Config:
-        """Return this world's settings for an algorithm; a setting that it does not read is refused."""
+        """Return this world's settings for an algorithm.
+
+        Args:
+            algorithm: reinforce, a2c, ppo, rloo or grpo.
+            changes: Settings that differ from the world's defaults.
+
+        Returns:
+            The settings.
+
+        Raises:
+            LabError: If the algorithm or a setting is unknown, or the algorithm does not read the setting.
+        """
         chosen = get_algorithm(algorithm)
         common = {name: value for name, value in self.defaults["all"].items() if name in chosen.fields}
         own = self.defaults.get(algorithm, {})
@@ -88,7 +136,7 @@ class World:
         return config
 
     def describe(self) -> str:
-        """Say in a few lines what this world is made of."""
+        """Return a few lines on what this world is made of."""
         model = self.policy.model
         size = sum(parameter.numel() for parameter in model.parameters())
         lines: Sequence[str] = (
@@ -102,7 +150,17 @@ class World:
 
 
 def as_world(given: object) -> World:
-    """Return what was given as a world; anything else, a name for one, is refused in a sentence."""
+    """Return the argument if it is a world.
+
+    Args:
+        given: Anything.
+
+    Returns:
+        The world.
+
+    Raises:
+        LabError: If it is something else, such as the name of a world.
+    """
     if not isinstance(given, World):
         raise LabError("world", given, "give a world, as load_world returns it")
     return given

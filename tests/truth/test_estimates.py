@@ -18,8 +18,7 @@ from rllab.truth.what_if import WhatIf, continuations, what_if
 from rllab.value.critic import ZeroCritic
 from rllab.value.evaluation import evaluate
 from rllab.value.objective import Estimate
-from rllab.worlds.branches import BranchTree
-from rllab.worlds.stepper import Stepper
+from rllab.worlds.stepper import BranchTree, Stepper
 from tests.truth.trees import PROMPT, tree_world
 
 WAYS = ["exact", "monte-carlo", "learned"]

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from rllab import World, load_world
+from rllab import Sequences, World, load_world
 from rllab.policy.generation import generate
 from rllab.reward.judges import happy_words
 from rllab.reward.reward import per_token_scores
 from rllab.reward.shaping import Redistributed, WeightedSum, even_shares
 from rllab.widgets import RewardPanel
-from rllab.worlds.reward_trace import TIMINGS, contrasts, kind_of, read, response_from_ids, response_of
+from rllab.worlds.responses import TIMINGS, contrasts, kind_of, read, response_from_ids
 from tests.widgets.panels import lines, numbers, sent, shown, words
 
 TEXT = "is not happy"
@@ -18,6 +18,10 @@ TEXT = "is not happy"
 @pytest.fixture(scope="module")
 def tales() -> World:
     return load_world("tales")
+
+
+def response_of(world: World, prompt: str, text: str) -> Sequences:
+    return response_from_ids(world, prompt, world.policy.encode_response(text))
 
 
 @pytest.fixture

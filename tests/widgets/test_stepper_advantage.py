@@ -12,8 +12,8 @@ from rllab.truth.estimates import candidates, lookahead
 from rllab.truth.what_if import what_if
 from rllab.widgets import StepperPanel
 from rllab.widgets.engine.panel import Panel
-from rllab.widgets.stepper_captions import advantage_words
-from rllab.worlds.branches import MOST, BranchTree
+from rllab.widgets.stepper_captions import READINGS
+from rllab.worlds.stepper import MOST, BranchTree
 from tests.patience import SOON
 from tests.truth.trees import tree_world
 from tests.widgets.panels import lines, numbers, sent, shown, words
@@ -32,7 +32,7 @@ def panel(small: World) -> StepperPanel:
 @pytest.fixture
 def large(small: World, monkeypatch: pytest.MonkeyPatch) -> StepperPanel:
     """Return a panel on the same world, taken for one that is too large to be known exactly."""
-    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.truth.AT_ONCE", 10)
     panel = begun(small)
     panel.set("samples", "200")
     return panel
@@ -108,20 +108,20 @@ def test_the_sentence_names_the_best_candidate_and_quotes_its_bar(panel: Stepper
 
 
 def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.truth.AT_ONCE", 10)
     panel = StepperPanel(Stepper(micro), lenses=("policy", "advantage"))
     assert kinds(panel) == ["learned"]
     found = candidates(micro, micro.prompts[0], (), panel.stepper.state.candidate_ids, "learned")
     assert numbers(words(panel, "left-value"))[0] == shown(found.value.mean)
     assert numbers(words(panel))[-1] == shown(lines(panel, "curves")["V learned"][0])
-    for (q, a), one in zip(bar_numbers(panel).values(), found.q, strict=True):
-        assert q == shown(one.mean)
+    for (q, a), estimate in zip(bar_numbers(panel).values(), found.q, strict=True):
+        assert q == shown(estimate.mean)
         assert q - a == pytest.approx(shown(found.value.mean), abs=1e-9)
     sent(panel)
 
 
 def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rllab.widgets.shared.known.AT_ONCE", 10)
+    monkeypatch.setattr("rllab.widgets.shared.truth.AT_ONCE", 10)
     model = copy.deepcopy(micro.critic.model)
     stepper = Stepper(micro.replace(critic=Critic.beside(model, model)))
     stepper.step(3)
@@ -129,8 +129,8 @@ def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, mo
     assert "Q +1.58" in words(panel)  # what the end is paid is known without a critic
     look = panel.snapshot()
     assert look.worth is not None
-    nothing = replace(look.worth, q=tuple(replace(one, mean=0.0) for one in look.worth.q))
-    assert "no token is better than another" in advantage_words(replace(look, worth=nothing))[0]
+    nothing = replace(look.worth, q=tuple(replace(estimate, mean=0.0) for estimate in look.worth.q))
+    assert "no token is better than another" in READINGS["advantage"](replace(look, worth=nothing))[0]
     panel.set("lens", "value")
     assert words(panel).startswith("The critic has not learned yet: it predicts 0 everywhere. V is")
 

@@ -150,7 +150,7 @@ def test_a_download_that_is_not_the_pinned_one_is_thrown_away(
     kept.parent.mkdir(parents=True)
     shutil.copy(shop / kept.name, kept)
     damage(kept)
-    with pytest.raises(LabError, match="thrown away; run `python -m rllab fetch smollm2` again"):
+    with pytest.raises(LabError, match="was deleted; run `python -m rllab fetch smollm2` again"):
         fetch("smollm2")
     assert not kept.exists()
     assert not model_folder("smollm2").exists()

@@ -12,7 +12,7 @@ from rllab.trainer.trainer import Trainer
 from rllab.value.evaluation import evaluate
 from rllab.worlds import World, load_world
 from rllab.worlds.machine import model_folder
-from rllab.worlds.shipped import FETCH, smollm2_prompts
+from rllab.worlds.shipped import FETCH, prompts_of
 from tests.conftest import USERS_HOME
 
 
@@ -53,7 +53,7 @@ def test_it_knows_what_a_language_model_knows(world: World) -> None:
 def test_one_update_on_two_prompts_moves_the_policy_and_nothing_else(world: World) -> None:
     config = world.config("ppo", batch_size=2, max_new_tokens=6, epochs=1, lr=1e-4)
     trainer = Trainer(world, "ppo", config, seed=0)
-    rows = generate(world.policy, smollm2_prompts("held-out")[:2], max_new_tokens=6, seed=0)
+    rows = generate(world.policy, prompts_of("smollm2", "held-out")[:2], max_new_tokens=6, seed=0)
     before = evaluate(world.policy, rows, reference=world.reference)
     metrics = trainer.update()
     assert metrics["val/ratio_first"] == pytest.approx(1.0, abs=1e-5)
@@ -69,7 +69,6 @@ def test_it_stays_within_three_gib(world: World) -> None:
 
 
 def test_prompts_for_training_and_measuring_are_apart() -> None:
-    assert len(set(smollm2_prompts("train")) | set(smollm2_prompts("held-out"))) == len(smollm2_prompts("train")) + len(
-        smollm2_prompts("held-out")
-    )
-    assert len(smollm2_prompts("held-out")) == 16
+    train, held_out = (prompts_of("smollm2", split) for split in ("train", "held-out"))
+    assert len(set(train) | set(held_out)) == len(train) + len(held_out)
+    assert len(held_out) == 16
