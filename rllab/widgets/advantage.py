@@ -112,7 +112,7 @@ class AdvantagePanel(WorldPanel):
         return row(
             "choices",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=self.busy),
+            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
             number("samples", "responses", str(self.samples), self._set_samples, disabled=self.busy),
         )
 
@@ -121,7 +121,7 @@ class AdvantagePanel(WorldPanel):
         parts = [button("write", label, self.write_group, main=True, disabled=self.busy)]
         if self.group is not None:
             rows = [Option(str(at), f"response {at + 1}") for at in range(len(self.group.rollout))]
-            parts.append(select("row", "show", rows, str(self.row), self.choose_row, show_label=True))
+            parts.append(select("row", "show", rows, str(self.row), self._choose_row, show_label=True))
         return row("controls", *parts, *self.working())
 
     def _dials(self) -> Component:
@@ -232,15 +232,19 @@ class AdvantagePanel(WorldPanel):
         self.start_job("writing a group", work)
 
     def enter(self, world: World) -> None:
-        """Begin without a group in a world."""
+        """Begin without a group in a world.
+
+        Args:
+            world: The world.
+        """
         self.world, self.prompt, self.gamma = world, world.prompts[0], world.objective.gamma
         self.group, self.critic = None, "none" if isinstance(world.critic, ZeroCritic) else "learned"
 
-    def choose_prompt(self, prompt: str) -> None:
+    def _choose_prompt(self, prompt: str) -> None:
         """Take another prompt for the next group."""
         self.prompt, self.group = prompt, None
 
-    def choose_row(self, number: str) -> None:
+    def _choose_row(self, number: str) -> None:
         """Look at another response of the group."""
         self.row, self.selected = int(number), 0
 

@@ -95,7 +95,7 @@ class ExactTreePanel(WorldPanel):
         return row(
             "choices",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self.choose_prompt, show_label=True, disabled=self.busy),
+            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
             button("back", "One token back", lambda: self._move(self.prefix[:-1]), disabled=still),
             button("start", "To the prompt", lambda: self._move(()), disabled=still),
         )
@@ -207,12 +207,16 @@ class ExactTreePanel(WorldPanel):
 
         self.start_job("reading the tree", work)
 
-    def choose_prompt(self, prompt: str) -> None:
+    def _choose_prompt(self, prompt: str) -> None:
         """Go to the tree of another prompt."""
         self._begin(self.world, prompt)
 
     def enter(self, world: World) -> None:
-        """Begin in a world: with its whole tree where that is small, else with a first cut."""
+        """Begin in a world: with its whole tree where that is small, else with a first cut.
+
+        Args:
+            world: The world.
+        """
         self._begin(world, world.prompts[0])
 
     def _name(self, token: int) -> str:

@@ -50,7 +50,11 @@ class StepperView:
         return self.line.written[self.at] if self.at < len(self.line.written) else None
 
     def context(self, words: int = 3) -> str:
-        """Return the end of the text that the selected state consists of."""
+        """Return the end of the text that the selected state consists of.
+
+        Args:
+            words: At most so many tokens of it.
+        """
         tokens = [*self.line.prompt, *self.line.tokens[: self.at]]
         shown = " ".join(visible(token).strip("\u2423") for token in tokens[-words:])
         return f"\u2026 {shown}" if len(tokens) > words else shown
@@ -59,7 +63,7 @@ class StepperView:
 # ---- Sentences, one for each lens ----
 
 
-def policy_words(view: StepperView) -> Words:
+def _policy_words(view: StepperView) -> Words:
     """Return what the policy would write here, or what was written and how probable it was."""
     token, state = view.token, view.state
     if token is None and state.done:
@@ -88,7 +92,7 @@ def policy_words(view: StepperView) -> Words:
     )
 
 
-def reward_words(view: StepperView) -> Words:
+def _reward_words(view: StepperView) -> Words:
     """Return how the reward scores the text, and what has been paid."""
     token, line = view.token, view.line
     if not line.written:
@@ -106,7 +110,7 @@ def reward_words(view: StepperView) -> Words:
     return ("If the text ended here, it would score ", bold(fixed(line.score)), f". {_unpaid(view)}")
 
 
-def value_words(view: StepperView) -> Words:
+def _value_words(view: StepperView) -> Words:
     """Return what the critic expects here, and how a token changed that."""
     token, values = view.token, view.line.values
     meaning = f"V is the {view.objective.describe()}."
@@ -128,7 +132,7 @@ def value_words(view: StepperView) -> Words:
     return (*words, *forced, " ", meaning)
 
 
-def advantage_words(view: StepperView) -> Words:
+def _advantage_words(view: StepperView) -> Words:
     """Return what the state is worth, and how much better or worse than usual a token is there."""
     found, token, usual = view.worth, view.token, view.objective.temperature
     if token is None and view.state.done:
@@ -165,7 +169,7 @@ def advantage_words(view: StepperView) -> Words:
     )
 
 
-READINGS = {"policy": policy_words, "reward": reward_words, "value": value_words, "advantage": advantage_words}
+READINGS = {"policy": _policy_words, "reward": _reward_words, "value": _value_words, "advantage": _advantage_words}
 
 
 def _account(view: StepperView) -> Words:
@@ -272,7 +276,15 @@ FIRST_SHOWN = {"policy": "probability", "reward": "change", "value": "dv", "adva
 
 
 def strip(view: StepperView, show: Show, on_set: Callable[[int], object], *, stamp: str, over: bool) -> Component:
-    """Return the line's tokens with the number that is shown under each."""
+    """Return the line's tokens with the number that is shown under each.
+
+    Args:
+        view: What the learner looks at.
+        show: The number.
+        on_set: Receives the chosen place.
+        stamp: Names this picture.
+        over: Whether nothing can follow.
+    """
     line = view.line
     numbers = [show.number(view, at) for at in range(len(line.written))]
     scale = max([LEAST_TINT, *(abs(number) for number in numbers if math.isfinite(number))])
@@ -314,7 +326,14 @@ class Candidate:
 
 
 def candidate_bars(view: StepperView, policy: Policy, on_write: Callable[[int], object], *, stamp: str) -> Component:
-    """Return the bars of the tokens that could follow the chosen state, and what they are worth where that is known."""
+    """Return the bars of the tokens that could follow the chosen state, and what they are worth where that is known.
+
+    Args:
+        view: What the learner looks at.
+        policy: The policy whose tokens they are.
+        on_write: Receives the token of the bar that is pressed.
+        stamp: Names this picture.
+    """
     if view.state.done:
         return group("left", note("over", "Nothing can follow here. Click a token to look at the state before it."))
     items, rest, full = bar_row(view, policy)

@@ -289,7 +289,11 @@ class ValuePanel(WorldPanel):
         self.start_job(COMPARING, work)
 
     def enter(self, world: World) -> None:
-        """Begin with an empty response in a world."""
+        """Begin with an empty response in a world.
+
+        Args:
+            world: The world.
+        """
         self.stepper, self.samples = Stepper(world, seed=self.stepper.seed), usual_samples(world)
         self._forget()
 

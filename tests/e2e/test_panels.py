@@ -100,7 +100,7 @@ def test_keys_step_while_the_panel_has_the_focus(notebook: Notebook, stepper: Lo
     expect(stepper.locator(".strip [role=option]")).to_have_count(1)
     notebook.page.keyboard.press("f")
     expect(stepper.get_by_role("button", name="Finish")).to_have_attribute("aria-disabled", "true")
-    assert notebook.value("stepper.stepper.done") is True
+    notebook.expect_value("stepper.stepper.done", expected=True)
 
 
 def test_a_run_moves_the_curve_steers_and_stops(notebook: Notebook, training: Locator) -> None:

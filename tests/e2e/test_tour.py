@@ -74,7 +74,8 @@ def test_reward_and_value_stand_beside_the_words(tour: Notebook) -> None:
     panel = tour.panel("Token stepper", nth=2)
     panel.scroll_into_view_if_needed()
     press(panel, "Finish")
-    expect(panel.get_by_role("button", name="Finish")).to_have_attribute("aria-disabled", "true", timeout=20_000)
+    for name in ("Finish", "Stop"):  # Stop is off again when the line is written
+        expect(panel.get_by_role("button", name=name)).to_have_attribute("aria-disabled", "true", timeout=20_000)
     states = chips(panel).count()
     names = "(panel) => panel.querySelector('.js-plotly-plot').data.map((trace) => [trace.name, trace.y.length])"
     drawn = dict(panel.evaluate(names))
