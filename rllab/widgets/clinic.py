@@ -312,7 +312,11 @@ class ClinicPanel(WorldPanel):
         self.desk.verdict = Verdict(right=False, explanation=words, threads=hidden.threads)
 
     def enter(self, world: World) -> None:
-        """Take the next cases from another world."""
+        """Take the next cases from another world.
+
+        Args:
+            world: The world.
+        """
         self.world, self.case, self.desk = world, None, Desk()
         self.updates, self._seconds = usual_updates(world), []
 

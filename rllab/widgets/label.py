@@ -226,7 +226,11 @@ class LabelPanel(WorldPanel):
         self.told = (f"{counted(count, 'pair')} saved to {self.file}, in the format that TRL reads.",)
 
     def enter(self, world: World) -> None:
-        """Judge pairs of another world; its labels have their own file."""
+        """Judge pairs of another world; its labels have their own file.
+
+        Args:
+            world: The world.
+        """
         path = self._files.get(world.name) or self._folder / f"{world.name.replace('/', '--')}.jsonl"
         gold = world.gold
         judges = {} if gold is None else {name: SimulatedJudge(name, gold, *how) for name, how in self._makers.items()}

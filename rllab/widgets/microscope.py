@@ -222,7 +222,11 @@ class MicroscopePanel(WorldPanel):
         self._look(self._own(self.text.prompt, self.text.ids) if which == OWN else text_of(seen, int(which)))
 
     def enter(self, world: World) -> None:
-        """Begin a run in another world."""
+        """Begin a run in another world.
+
+        Args:
+            world: The world.
+        """
         self._begin(Trainer(world, self.trainer.algorithm.name, seed=self.trainer.seed))
 
     def choose_algorithm(self, name: str) -> None:

@@ -218,7 +218,11 @@ class ObservatoryPanel(WorldPanel):
         self.enter(self.observatory.world)
 
     def enter(self, world: World) -> None:
-        """Forget all runs and begin in another world."""
+        """Forget all runs and begin in another world.
+
+        Args:
+            world: The world.
+        """
         old = self.observatory
         self.observatory = Observatory(world, kl_coef=old.kl_coef, seed=old.seed, plan=old.plan)
         self.gold_shown, self.guess, self.method = False, None, PPO

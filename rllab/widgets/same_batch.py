@@ -165,7 +165,11 @@ class SameBatchPanel(WorldPanel):
         self.start_job("one batch through every algorithm", self._compare)
 
     def enter(self, world: World) -> None:
-        """Go to another world; the batch there is still to be written."""
+        """Go to another world; the batch there is still to be written.
+
+        Args:
+            world: The world.
+        """
         self.world, self.compared, self.row, self.token = world, None, 0, 0
 
     # Inside.

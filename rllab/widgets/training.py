@@ -258,7 +258,11 @@ class TrainingPanel(WorldPanel):
         self.refresh()
 
     def enter(self, world: World) -> None:
-        """Begin again in another world."""
+        """Begin again in another world.
+
+        Args:
+            world: The world.
+        """
         self._begin(world, self.trainer.algorithm.name)
 
     def rewind(self, value: object) -> None:
