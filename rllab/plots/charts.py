@@ -137,11 +137,22 @@ class Line:
             "mode": self.mode,
             "name": esc(self.name),
             "x": list(self.x),
-            "y": [one if math.isfinite(one) else None for one in self.y],
+            "y": [height if math.isfinite(height) else None for height in self.y],
             "line": {"color": colour(self.role), "width": 2, "dash": self.dash},
             "marker": {"color": colour(self.role), "size": self.size},
             "hovertemplate": "%{x:.4g}: %{y:.4g}",
         }
+
+    def dot(self, place: int) -> Line:
+        """Return a large dot at one of the line's points.
+
+        Args:
+            place: Its place in x and y.
+
+        Returns:
+            A line of that one point.
+        """
+        return Line("", [self.x[place]], [self.y[place]], self.role, mode="markers", size=12)
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ class Axes:
 
 def line_chart(lines: Sequence[Line], axes: Axes) -> Drawing:
     """Draw lines, named at their ends in their colours."""
-    shown = [one for one in lines if any(math.isfinite(y) for y in one.y)]
+    shown = [line for line in lines if any(math.isfinite(y) for y in line.y)]
     heights = [_height(y, log=axes.log_y) for one in shown for y in one.y]
     low, high = span(heights, around=axes.around, least=1e-3)
     labels = [EndLabel(one.name, _height(_last(one.y), log=axes.log_y), one.role) for one in shown if one.name]
@@ -171,11 +182,41 @@ def line_chart(lines: Sequence[Line], axes: Axes) -> Drawing:
         "yaxis": {"range": [low, high]} | (log_axis(10**low, 10**high) if axes.log_y else {"type": "linear"}),
         "shapes": [] if axes.mark is None else [_mark(axes.mark)],
     }
-    return drawing([one.trace() for one in lines], x=axes.x, y=axes.y, layout=layout | named)
+    return drawing([line.trace() for line in lines], x=axes.x, y=axes.y, layout=layout | named)
+
+
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    paint: str | Sequence[str],
+    *,
+    name: str = "",
+    texts: Sequence[str] = (),
+    horizontal: bool = False,
+) -> dict[str, Any]:
+    """Return a series of bars as plotly draws them.
+
+    Args:
+        labels: What each bar is called on its axis.
+        values: How long each bar is.
+        paint: One colour for all bars, or one for each.
+        name: The series in the legend.
+        texts: What is written at the end of each bar; none if empty.
+        horizontal: Draw the bars from left to right, the first on top.
+
+    Returns:
+        The trace.
+    """
+    turn = slice(None, None, -1 if horizontal else 1)
+    along, across = ("y", "x") if horizontal else ("x", "y")
+    colours = paint if isinstance(paint, str) else list(paint)[turn]
+    written = {"text": list(texts)[turn], "textposition": "outside", "cliponaxis": False} if texts else {}
+    series = {"type": "bar", "name": name, "orientation": "h" if horizontal else "v", "marker": {"color": colours}}
+    return series | {along: list(labels)[turn], across: list(values)[turn]} | written
 
 
 def _x_axis(axes: Axes) -> Mapping[str, Any]:
-    ticks = {"tickvals": list(axes.ticks), "ticktext": [f"{one:,g}" for one in axes.ticks]} if axes.ticks else {}
+    ticks = {"tickvals": list(axes.ticks), "ticktext": [f"{tick:,g}" for tick in axes.ticks]} if axes.ticks else {}
     return {"type": "log" if axes.log_x else "linear"} | ticks
 
 
@@ -185,7 +226,7 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
     wide = last - first
     steps = (1.0,) if wide > 3 else (1.0, 2.0, 5.0) if wide > 1 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     ticks = [step * 10.0**power for power in range(math.floor(first), math.ceil(last)) for step in steps]
-    shown = [one for one in ticks if low <= one <= high]
+    shown = [tick for tick in ticks if low <= tick <= high]
     return {"type": "log", "tickvals": shown, "ticktext": [significant(one) for one in shown]}
 
 

@@ -9,7 +9,7 @@ from tests.e2e.lab import Notebook, Server, write_notebook
 
 LIBRARY = 400_000  # bytes: one message of the notebook is larger, the packed chart library
 CELL = """
-from rllab.course.figures.maze import maze_wave
+from rllab.course.tabular.figures import maze_wave
 from rllab.plots.drawing import Picture
 from rllab.plots.drawing import drawing
 from rllab.widgets import ExplorerPanel

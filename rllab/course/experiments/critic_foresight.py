@@ -1,12 +1,13 @@
-"""Calibration of a critic. It explains more the nearer the end is; and three ways to spoil it, each with its sign.
+"""Calibration of a critic. It explains more towards the end; and three ways to spoil it, each with its symptom.
 
-The policy stays as it is; a critic that starts at V = 0 is fitted to what its texts brought. Judged on fresh texts:
-how much of the variance of the return it explains, by how much of the text is written, and how far off it is on
-average. Spoilt: a learning rate of 0; a value after the end that is not 0; padding that takes part in the fit.
+The policy stays fixed; a critic that starts at V = 0 is fitted to the returns of its texts. Measured on fresh texts:
+how much of the variance of the return it explains, by how much of the text is written, and its mean error. Spoilt by a
+learning rate of 0; by a value after the end other than 0; by padding that takes part in the fit.
 """
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,12 @@ from torch import Tensor
 
 from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Rollout
+from rllab.course.experiments import unmet
 from rllab.maths.masking import apply_mask, masked_mean
 from rllab.maths.returns import gae
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed
 from rllab.policy.generation import generate
 from rllab.trainer.metrics import explained_variance
 from rllab.trainer.stages import derived_seed
@@ -25,13 +30,14 @@ from rllab.worlds import load_world
 from rllab.worlds.world import World
 
 QUARTERS = 4
+LOWEST = -1.0  # a line with a lower explained variance is put into words, not drawn: it would flatten the others
 FITTED, FROZEN, WRONG_END, PADDED = "fitted", "learning rate 0", "value after the end", "padding included"
 ARMS = (FITTED, FROZEN, WRONG_END, PADDED)
 
 
 @dataclass(frozen=True)
 class Size:
-    """The world, seeds, texts to fit on and as many to judge on, steps of the fit, and texts a step."""
+    """The world, seeds, texts to fit and as many to measure on, steps of the fit, texts per step, learning rate."""
 
     world: str
     seeds: int
@@ -43,7 +49,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One critic on one seed, judged on fresh texts."""
+    """One critic on one seed, measured on fresh texts."""
 
     arm: str
     seed: int
@@ -61,7 +67,7 @@ class Result:
 
     def of(self, arm: str) -> list[Outcome]:
         """Return one arm's outcomes, by seed."""
-        return [one for one in self.outcomes if one.arm == arm]
+        return [outcome for outcome in self.outcomes if outcome.arm == arm]
 
 
 FAST = Size("micro", seeds=3, texts=256, steps=30, batch=96, lr=4e-3)
@@ -70,20 +76,85 @@ TALES = Size("tales", seeds=5, texts=192, steps=40, batch=32, lr=1e-3)  # minute
 
 
 def run(size: Size, *, job: Job = NO_JOB) -> Result:
-    """Write texts for each seed, fit every critic to half of them, and judge it on the other half."""
+    """Sample texts for each seed, fit every critic to half of them, and measure it on the other half.
+
+    Args:
+        size: FAST, WORKSHOP or another size.
+        job: What can stop the run, and where it reports its progress.
+
+    Returns:
+        What each critic explains.
+    """
     world, outcomes = load_world(size.world), []
     for seed in range(size.seeds):
-        fit_rows, fit_returns = write(world, size.texts, derived_seed(seed, "fit"), job)
-        rows, returns = write(world, size.texts, derived_seed(seed, "judge"), job)
+        fit_rows, fit_paid = sample_texts(world, size.texts, derived_seed(seed, "fit"), job)
+        rows, paid = sample_texts(world, size.texts, derived_seed(seed, "judge"), job)
         for place, arm in enumerate(ARMS):
             job.report(seed * len(ARMS) + place, size.seeds * len(ARMS), f"{arm}, seed {seed}")
-            critic = fit(world, fit_rows, fit_returns, arm, size, seed=seed, job=job)
-            outcomes.append(judge(critic, rows, returns, arm, seed))
+            critic = fit(world, fit_rows, fit_paid, arm, size, seed=seed, job=job)
+            outcomes.append(measure(critic, rows, paid, arm, seed))
     return Result(size.world, tuple(outcomes))
 
 
-def write(world: World, texts: int, seed: int, job: Job) -> tuple[Rollout, Tensor]:
-    """Let the policy write, and return the texts with what is paid at each token, (B, T)."""
+def check_signature(result: Result) -> list[str]:
+    """Return the claims that a result does not meet.
+
+    Args:
+        result: What `run` returned, or a recorded result.
+
+    Returns:
+        The claims in words; empty if all hold.
+    """
+    paired = list(zip(*(result.of(arm) for arm in ARMS), strict=True))  # by seed
+    return unmet(
+        {
+            "a critic explains more in the second half of a text": all(
+                sum(fitted.explained[2:]) > sum(fitted.explained[:2]) for fitted, *_ in paired
+            ),
+            "a fitted critic explains something": all(fitted.overall > 0.05 for fitted, *_ in paired),
+            "a critic that does not learn explains nothing": not any(any(frozen.explained) for _, frozen, *_ in paired),
+            "a value after the end explains less": all(
+                wrong_end.overall < fitted.overall - 0.03 for fitted, _, wrong_end, _ in paired
+            ),
+            "padding changes little, because a causal critic sees nothing after the end": all(
+                abs(padded.overall - fitted.overall) < 0.15 for fitted, _, _, padded in paired
+            ),
+        }
+    )
+
+
+def explained_by_position(result: Result) -> Picture:
+    """Draw how much of the variance of the return each critic explains, by quarter of the text, median over seeds.
+
+    Args:
+        result: What `run` returned, or a recorded result.
+
+    Returns:
+        The picture; its outcome is how much more the fitted critic explains in its best quarter than in the first.
+    """
+    quarters, lines, overall = list(range(1, QUARTERS + 1)), [], {}
+    for arm, role in zip(ARMS, ("value", "edge", "down", "policy"), strict=True):
+        critics = result.of(arm)
+        typical = [statistics.median(column) for column in zip(*(critic.explained for critic in critics), strict=True)]
+        overall[arm] = fixed(statistics.median(critic.overall for critic in critics))
+        if min(typical) > LOWEST:
+            lines.append(Line(arm, quarters, typical, role, mode="lines+markers"))
+    drawn = line_chart(lines, Axes("quarter of the text", "explained variance, fresh texts", ticks=quarters))
+    first, most = lines[0].y[0], max(lines[0].y)
+    worst = fixed(min(critic.overall for critic in result.of(WRONG_END)), 0)
+    off_scale = "" if len(lines) == len(ARMS) else "; too low for this picture"
+    words = (
+        f"The fitted critic explains {fixed(first)} of the variance in the first quarter and up to {fixed(most)} "
+        f"later. With a value other than 0 after the end it explains {overall[WRONG_END]} in total ({worst} on the "
+        f"worst seed{off_scale}) instead of {overall[FITTED]}, without learning {overall[FROZEN]}; padding in the fit "
+        f"changes little here ({overall[PADDED]}), because nothing before the end looks at what comes after it. "
+        "Medians of seeds."
+    )
+    return Picture(drawn, words, "explained variance by position in the text", most - first)
+
+
+def sample_texts(world: World, texts: int, seed: int, job: Job) -> tuple[Rollout, Tensor]:
+    """Return texts sampled from the policy, with the reward of each token, (B, T)."""
     prompts = [world.prompts[number % len(world.prompts)] for number in range(texts)]
     sequences = generate(world.policy, prompts, max_new_tokens=world.max_new_tokens, seed=seed, job=job.quiet())
     rows = evaluate(world.policy, sequences, reference=world.reference, job=job)
@@ -91,13 +162,13 @@ def write(world: World, texts: int, seed: int, job: Job) -> tuple[Rollout, Tenso
 
 
 def fit(world: World, rows: Rollout, paid: Tensor, arm: str, size: Size, *, seed: int, job: Job) -> ValueFunction:
-    """Fit a critic that starts at V = 0 to the returns of the texts, in one of the four ways."""
+    """Return a critic that starts at V = 0, fitted to the returns of the texts in one of the four ways."""
     if not isinstance(world.critic, Critic):
         raise TypeError(type(world.critic))
     critic = Critic.beside(world.policy.model, world.critic.copy().model)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(list(critic.parameters()), lr=size.lr)
-    for _ in range(0 if arm == FROZEN else size.steps):  # steps of length 0 are none
+    for _ in range(0 if arm == FROZEN else size.steps):  # steps of length 0 change nothing
         job.check()
         chosen = torch.randperm(len(rows), generator=generator)[: size.batch].tolist()
         loss = _loss(critic, rows.select(chosen), paid[chosen], arm)
@@ -107,9 +178,10 @@ def fit(world: World, rows: Rollout, paid: Tensor, arm: str, size: Size, *, seed
     return critic
 
 
-def judge(critic: ValueFunction, rows: Rollout, paid: Tensor, arm: str, seed: int) -> Outcome:
-    """Hold a critic against the returns of texts that it has not seen."""
-    mask, returns = rows.response_mask, _returns(paid, rows.response_mask)
+def measure(critic: ValueFunction, rows: Rollout, paid: Tensor, arm: str, seed: int) -> Outcome:
+    """Return what a critic explains of the returns of texts that it has not seen."""
+    mask = rows.response_mask
+    returns = apply_mask(apply_mask(paid, mask).flip(1).cumsum(dim=1).flip(1), mask)  # undiscounted reward-to-go
     with torch.no_grad():
         values = apply_mask(critic.state_values(rows)[:, :-1].to(returns.dtype), mask)
     place = (mask.cumsum(dim=1) - 1) / rows.lengths[:, None]  # in [0, 1)
@@ -120,7 +192,7 @@ def judge(critic: ValueFunction, rows: Rollout, paid: Tensor, arm: str, seed: in
 
 
 def _loss(critic: Critic, rows: Rollout, paid: Tensor, arm: str) -> Tensor:
-    """Return half the mean squared error of V against what was still to come, and what is believed to come after."""
+    """Return half the mean squared error of V against the returns, as the arm computes them."""
     mask = rows.response_mask
     values = critic.state_values(rows).to(paid.dtype)  # (B, T+1): before each token, and after the last column
     bootstrap = torch.zeros(len(rows), dtype=paid.dtype)
@@ -131,8 +203,3 @@ def _loss(critic: Critic, rows: Rollout, paid: Tensor, arm: str) -> Tensor:
     if arm == PADDED:
         return (values[:, :-1] - apply_mask(targets, mask)).square().mean() / 2
     return masked_mean((before - targets).square(), mask) / 2
-
-
-def _returns(paid: Tensor, mask: Tensor) -> Tensor:
-    """Return what was still to come at each token, undiscounted, (B, T)."""
-    return apply_mask(apply_mask(paid, mask).flip(1).cumsum(dim=1).flip(1), mask)

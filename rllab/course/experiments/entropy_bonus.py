@@ -1,28 +1,34 @@
-"""Entropy collapse. A policy that stops trying never finds the rare best answer; too much trying never uses it.
+"""Entropy collapse. Without exploration the rare best answer is never found; with too much it is never used.
 
-Twenty answers: the best one is rare, a decent one is common, the rest are worth nothing. With no bonus for entropy the
-decent one takes all; with a little more than enough of it nothing takes anything. Beside the runs stand two exact laws
-of the first order (Cui et al. 2025), and how far one batch lets a rare answer rise under PPO's clip.
+Twenty answers: the best one is rare, a decent one is common, the rest are worth nothing. Without an entropy bonus the
+decent one takes all; with a little more bonus than needed no answer does. The runs are accompanied by two exact laws
+of the first order (Cui et al. 2025), and by how far one batch lets a rare answer rise under PPO's clip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rllab.core.jobs import NO_JOB, Job
+from rllab.course.experiments import unmet
 from rllab.maths.divergence import entropy
 from rllab.maths.losses import clipped_surrogate_loss
+from rllab.plots.charts import Axes, Line, line_chart
+from rllab.plots.drawing import Picture
+from rllab.plots.text import fixed
 
 ANSWERS, RARE, COMMON, DECENT = 20, 0.005, 0.15, 0.6  # share of the best, share and worth of the decent one
 BONUSES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)  # reward per nat
-BATCH, RATE, MARK = 16, 0.5, 20
-LAW_STEP = 1e-4  # a learning rate at which the second order is not seen
+BATCH, RATE, MARK = 16, 0.5, 20  # answers, learning rate, updates between two measurements
+LAW_STEP = 1e-4  # a learning rate at which the second order is not visible
 CLIPS = (0.2, 0.28)  # PPO's usual one, and DAPO's for the side upwards
 SHARES = (0.01, 0.1, 0.7)  # of an answer, before a batch pushes it; 1.28 of each is still below 1
+SHOWN = {0.0: "policy", 0.1: "value", 0.2: "reward", 0.5: "down"}  # bonuses whose entropy is drawn, in these colours
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,12 @@ class Arm:
 
     bonus: float
     entropy: tuple[float, ...]
-    found: float  # share of the seeds whose policy gives the best answer more often than not
+    found: float  # share of the seeds whose policy gives the best answer with probability > 1/2
 
 
 @dataclass(frozen=True)
 class Law:
-    """What one small step did to the entropy, and what the covariance had said, in nats."""
+    """The change of the entropy by one small step, and what the covariance predicted, in nats."""
 
     gradient: str
     measured: float
@@ -53,7 +59,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Rise:
-    """How often an answer is given after a batch has pushed it as long as the clip lets it."""
+    """The probability of an answer before and after a batch pushes it up to the clip."""
 
     clip_eps_high: float
     before: float
@@ -77,13 +83,97 @@ FAST, WORKSHOP = Size(10, 600), Size(40, 1_000)
 
 
 def run(size: Size, *, job: Job = NO_JOB) -> Result:
-    """Train with each bonus on each seed, and check the laws."""
+    """Train with each bonus on each seed, and measure the laws.
+
+    Args:
+        size: FAST, WORKSHOP or another size.
+        job: What can stop the run, and where it reports its progress.
+
+    Returns:
+        All bonuses, both laws and the clip.
+    """
     arms = []
     for number, bonus in enumerate(BONUSES):
         job.report(number, len(BONUSES), f"bonus {bonus:g}")
         arms.append(_train(bonus, size, job))
-    laws = tuple(entropy_law(name, seed=0) for name in STEPS)
+    laws = tuple(entropy_law(name, seed=0) for name in MOVES)
     return Result(tuple(arms), laws, tuple(rise(share, eps) for eps in CLIPS for share in SHARES))
+
+
+def check_signature(result: Result) -> list[str]:
+    """Return the claims that a result does not meet.
+
+    Args:
+        result: What `run` returned, or a recorded result.
+
+    Returns:
+        The claims in words; empty if all hold.
+    """
+    found = [arm.found for arm in result.arms]
+    best = found.index(max(found))
+    plain, most = result.arms[0].entropy, result.arms[-1].entropy
+    return unmet(
+        {
+            "a bonus in between finds the best answer on every seed": 0 < best < len(found) - 1 and found[best] == 1.0,
+            "no bonus and the largest one never find it": found[0] == found[-1] == 0.0,
+            "more bonus finds it more often, up to the best": found[: best + 1] == sorted(found[: best + 1]),
+            "more bonus finds it less often, beyond the best": found[best:] == sorted(found[best:], reverse=True),
+            "the entropy starts at 2.88 nats": abs(plain[0] - 2.88) < 0.02,
+            "without a bonus it is low after 100 updates": plain[5] < 0.8,
+            "without a bonus it collapses": plain[-1] < 0.1,
+            "with the largest bonus it stays": most[-1] > 2.5,
+            "the covariance predicts a small step": all(
+                math.isclose(law.measured, law.predicted, rel_tol=1e-3) for law in result.laws
+            ),
+            "a batch lets an answer rise to the clip": all(
+                math.isclose(rise.after, min(1.0, (1 + rise.clip_eps_high) * rise.before), rel_tol=0.01)
+                for rise in result.rises
+            ),
+        }
+    )
+
+
+def entropy_by_bonus(result: Result) -> Picture:
+    """Draw the entropy of the policy over updates for some bonuses.
+
+    Args:
+        result: What `run` returned, or a recorded result.
+
+    Returns:
+        The picture; its outcome is the entropy at the end without a bonus.
+    """
+    curves = {bonus: result.arm(bonus).entropy for bonus in SHOWN}
+    updates = [MARK * place for place in range(len(curves[0.0]))]
+    lines = [Line(f"bonus {bonus:g}", updates, curve, SHOWN[bonus]) for bonus, curve in curves.items()]
+    plain, best = result.arm(0.0), max(result.arms, key=lambda arm: arm.found)
+    words = (
+        f"With no bonus the entropy falls from {fixed(plain.entropy[0])} to {fixed(plain.entropy[-1])} nats and "
+        f"{plain.found:.0%} of the seeds find the best answer; with {best.bonus:g} {best.found:.0%} do."
+    )
+    drawn = line_chart(lines, Axes("update", "entropy (nats)"))
+    return Picture(drawn, words, "entropy by update and bonus", plain.entropy[-1])
+
+
+def who_finds(result: Result) -> Picture:
+    """Draw how many seeds found the best answer over the bonus.
+
+    Args:
+        result: What `run` returned, or a recorded result.
+
+    Returns:
+        The picture; its outcome says which bonus is best: the "smallest", the "largest" or one "between".
+    """
+    bonuses, found = [arm.bonus for arm in result.arms], [100 * arm.found for arm in result.arms]
+    best, last = found.index(max(found)), len(found) - 1
+    axes = Axes("entropy bonus (reward per nat)", "seeds that found the best answer (%)", ticks=bonuses)
+    line = Line("found", bonuses, found, "policy", mode="lines+markers")
+    words = (
+        f"A bonus of {bonuses[best]:g} finds the best answer on {found[best]:.0f}% of the seeds; without one it is "
+        f"{found[0]:.0f}%, and with {bonuses[-1]:g}, which pays more for exploring than for finding, {found[-1]:.0f}%."
+    )
+    outcome = {0: "smallest", last: "largest"}.get(best, "between")
+    drawn = line_chart([line, line.dot(best)], axes)
+    return Picture(drawn, words, "share of seeds that found the best answer by bonus", outcome)
 
 
 def worth() -> Tensor:
@@ -98,7 +188,7 @@ def start() -> Tensor:
 
 
 def _train(bonus: float, size: Size, job: Job) -> Arm:
-    """Follow the sampled policy gradient with the batch mean as baseline, and the exact gradient of the bonus."""
+    """Train by the sampled policy gradient with the batch mean as baseline, and the exact gradient of the bonus."""
     generator, rewards = torch.Generator().manual_seed(0), worth()
     logits = start().repeat(size.seeds, 1)  # one row for each seed
     entropies = [entropy(logits).mean()]
@@ -118,38 +208,40 @@ def _train(bonus: float, size: Size, job: Job) -> Arm:
 
 
 def entropy_law(name: str, *, seed: int, step: float = LAW_STEP) -> Law:
-    """Take one small step along a gradient of random rewards, and compare the entropy with the law.
+    """Return the change of the entropy by one small step along a gradient of random rewards, and the law's prediction.
 
-    The natural gradient moves each logit by A, the softmax policy gradient by pi A.
+    Args:
+        name: One of MOVES: the natural gradient moves each logit by A, the softmax policy gradient by pi A.
+        seed: Of policy and rewards.
+        step: The learning rate.
+
+    Returns:
+        The law, measured and predicted.
     """
     generator = torch.Generator().manual_seed(seed)
     logits, rewards = torch.randn(2, ANSWERS, generator=generator, dtype=torch.float64)
     logprobs = logits.log_softmax(dim=0)
     probs = logprobs.exp()
-    move = STEPS[name](probs, rewards - probs @ rewards)
+    move = MOVES[name](probs, rewards - probs @ rewards)
     covariance = probs @ (logprobs * move) - (probs @ logprobs) * (probs @ move)
     return Law(name, float(entropy(logits + step * move) - entropy(logits)), -step * float(covariance))
 
 
-def _natural(probs: Tensor, advantages: Tensor) -> Tensor:
-    del probs  # the natural gradient does not look at how often an answer is given
-    return advantages
-
-
-def _softmax(probs: Tensor, advantages: Tensor) -> Tensor:
-    return probs * advantages
-
-
-STEPS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"natural": _natural, "softmax": _softmax}
+MOVES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {  # probabilities, advantages -> how each logit moves
+    "natural": lambda _, advantages: advantages,
+    "softmax": lambda probs, advantages: probs * advantages,
+}
 
 
 def rise(share: float, clip_eps_high: float) -> Rise:
-    """Push one answer by the clipped loss of one batch until its gradient is gone; ratio p'/p then is at the clip."""
+    """Push one answer by the clipped loss of one batch until its gradient is gone; its ratio is then at the clip."""
     logits = torch.tensor([share, 1 - share], dtype=torch.float64).log().requires_grad_()
-    old, one, mask = logits.detach()[None, :1], torch.ones(1, 1, dtype=torch.float64), torch.ones(1, 1)
+    old, advantage, mask = logits.detach()[None, :1], torch.ones(1, 1, dtype=torch.float64), torch.ones(1, 1)
     while True:  # each step raises it until the clip takes the gradient away
         logprobs = logits.log_softmax(dim=0)[None, :1]
-        loss = clipped_surrogate_loss(logprobs, old, one, mask, clip_eps=CLIPS[0], clip_eps_high=clip_eps_high).sum()
+        loss = clipped_surrogate_loss(
+            logprobs, old, advantage, mask, clip_eps=CLIPS[0], clip_eps_high=clip_eps_high
+        ).sum()
         (slope,) = torch.autograd.grad(loss, logits)
         if not bool(slope.any()):
             return Rise(clip_eps_high, share, float(logits.softmax(dim=0)[0].detach()))

@@ -1,4 +1,4 @@
-"""Pictures of the family: group advantages, silent groups, averages and length, DPO on three answers, old batches."""
+"""Figures of the family: group advantages, silent groups, averages and length, DPO on three answers, old batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rllab.course.tabular.planning import importance_weights
 from rllab.maths.advantages import group_relative, leave_one_out
 from rllab.maths.algorithms import ALGORITHMS
 from rllab.maths.losses import REDUCERS, dpo_loss, reduce
-from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.charts import HEIGHT, Axes, Line, bars, line_chart
 from rllab.plots.drawing import Picture, colour, drawing, faded
 from rllab.plots.text import fixed, probability
 from rllab.trainer.frozen_batch import BatchComparison
@@ -27,8 +27,16 @@ CORNERS = {"A": (0.0, 0.0), "B": (1.0, 0.0), "C": (0.5, 0.75**0.5)}
 
 
 def group_advantages(scores: str, shift: float) -> Picture:
-    """Draw the advantages of one group in three ways; `scores` are numbers with spaces between them."""
-    given = torch.tensor([float(word) for word in scores.split()], dtype=torch.float64) + shift
+    """Draw the advantages of one group in three ways.
+
+    Args:
+        scores: Numbers with spaces between them.
+        shift: What is added to each.
+
+    Returns:
+        The picture.
+    """
+    given = torch.tensor([float(score) for score in scores.split()], dtype=torch.float64) + shift
     group = torch.zeros(len(given), dtype=torch.long)
     ways: Mapping[str, tuple[Tensor, str]] = {
         "RLOO": (leave_one_out(given, group), "policy"),
@@ -36,29 +44,38 @@ def group_advantages(scores: str, shift: float) -> Picture:
         "GRPO": (group_relative(given, group), "reward"),
     }
     names = [f"answer {at + 1}: {score:g}" for at, score in enumerate(given.tolist())]
-    bars = [_bars(name, names, advantages.tolist(), role) for name, (advantages, role) in ways.items()]
-    drawn = drawing(bars, x="answer and its score", y="advantage", layout=_grouped(HEIGHT))
+    series = [bars(names, advantages.tolist(), colour(role), name=way) for way, (advantages, role) in ways.items()]
+    layout = {"height": HEIGHT, "barmode": "group", "showlegend": True, "margin": {"t": 36}}
+    drawn = drawing(series, x="answer and its score", y="advantage", layout=layout)
     if bool((given == given[0]).all()):
-        words = "All answers score the same: the group is silent, and nobody is pushed anywhere."
+        words = "All answers score the same: the group is silent, and no answer is pushed anywhere."
     else:
         mean, spread = float(given.mean()), float(given.std(unbiased=False))
-        said = ", ".join(fixed(advantage, signed=True) for advantage in ways["GRPO"][0].tolist())
-        words = f"Mean {fixed(mean)}, standard deviation {fixed(spread)}: GRPO gives {said}."
+        given_by_grpo = ", ".join(fixed(advantage, signed=True) for advantage in ways["GRPO"][0].tolist())
+        words = f"Mean {fixed(mean)}, standard deviation {fixed(spread)}: GRPO gives {given_by_grpo}."
     return Picture(drawn, words, "advantages of each answer in RLOO, Dr. GRPO and GRPO")
 
 
 def silent_groups(solved: float, size: int) -> Picture:
-    """Draw how many groups are silent, p^G + (1 - p)^G, by how likely an answer is right."""
+    """Draw the share of silent groups, p^G + (1 - p)^G, by the probability p that an answer is right.
+
+    Args:
+        solved: The probability that is marked.
+        size: The size of the group that the sentence is about.
+
+    Returns:
+        The picture.
+    """
     shares = [at / 100 for at in range(1, 100)]
     roles = ("reference", "policy", "value", "reward")
     lines = [
         Line(f"G = {each}", shares, [_silent(p, each) for p in shares], role, dash="solid" if each == size else "dot")
         for each, role in zip(GROUP_SIZES, roles, strict=True)
     ]
-    axes = Axes("chance that an answer is right", "share of silent groups", around=0.0, mark=solved)
+    axes = Axes("probability that an answer is right", "share of silent groups", around=0.0, mark=solved)
     words = (
         f"Where {solved:.0%} of the answers are right, {_silent(solved, size):.0%} of the groups of {size} are silent: "
-        f"on average {1 / max(1 - _silent(solved, size), 1e-12):.1f} prompts are needed for one that teaches something."
+        f"on average {1 / max(1 - _silent(solved, size), 1e-12):.1f} prompts are needed for one that teaches anything."
     )
     return Picture(line_chart(lines, axes), words, "share of silent groups by difficulty and group size")
 
@@ -68,13 +85,20 @@ def _silent(solved: float, size: int) -> float:
 
 
 def length_push(long: int) -> Picture:
-    """Draw how hard a token of a long answer is pushed, beside one of a short answer with the same advantage."""
+    """Draw how hard a token of a long answer is pushed, compared with one of a short answer with the same advantage.
+
+    Args:
+        long: Tokens in the long answer.
+
+    Returns:
+        The picture.
+    """
     ratios = [_push_ratio(mode, long) for mode in REDUCERS]
     names = [f"{mode.replace('-token', '-<br>token')}<br>({HOUSE[mode]})" for mode in REDUCERS]
     colours = [colour("down" if ratio < 1 else "policy") for ratio in ratios]
-    bars = {"type": "bar", "x": names, "y": ratios, "marker": {"color": colours}, "hovertemplate": "%{y:.3f}"}
+    series = bars(names, ratios, colours) | {"hovertemplate": "%{y:.3f}"}
     layout = {"height": HEIGHT, "yaxis": {"range": [0, 1.15]}, "xaxis": {"tickangle": 0}}
-    drawn = drawing([bars], x="how the loss is averaged", y="push per token, long : short", layout=layout)
+    drawn = drawing([series], x="how the loss is averaged", y="push per token, long : short", layout=layout)
     words = (
         f"Under GRPO's mean of means a token of the {long}-token answer gets {fixed(ratios[1])} of the push that a "
         f"token of the {SHORT}-token answer gets; in the other three both get the same."
@@ -83,7 +107,7 @@ def length_push(long: int) -> Picture:
 
 
 def _push_ratio(mode: str, long: int) -> float:
-    """Differentiate the average in each token's loss."""
+    """Return the gradient of the average in a token's loss, long answer over short."""
     mask = torch.zeros(2, max(long, SHORT), dtype=torch.bool)
     mask[0, :SHORT], mask[1, :long] = True, True
     leaf = torch.ones(mask.shape, dtype=torch.float64, requires_grad=True)
@@ -93,9 +117,15 @@ def _push_ratio(mode: str, long: int) -> float:
 
 
 def dpo_path(share_b: float, wins: float, beta: float) -> Tensor:
-    """Return the policy over three answers while DPO fits pairs of A and B alone, (STEPS + 1, 3), from the reference.
+    """Return the policy over three answers while DPO fits pairs of A and B alone, by exact gradients.
 
-    A wins a share `wins` of the pairs; no pair mentions C. Exact gradients of the expected loss.
+    Args:
+        share_b: The reference's probability of B; A and C share the rest.
+        wins: The share of the pairs that A wins; no pair mentions C.
+        beta: Reward per nat.
+
+    Returns:
+        (STEPS + 1, 3), from the reference on.
     """
     reference = torch.tensor([(1 - share_b) / 2, share_b, (1 - share_b) / 2], dtype=torch.float64).log()
     logits, path = reference.clone().requires_grad_(), []
@@ -111,7 +141,16 @@ def dpo_path(share_b: float, wins: float, beta: float) -> Tensor:
 
 
 def dpo_triangle(share_b: float, wins: float, beta: float) -> Picture:
-    """Draw that path in the triangle of all policies over three answers, with all policies that fit as well."""
+    """Draw `dpo_path` in the triangle of all policies over three answers, with all policies that fit as well.
+
+    Args:
+        share_b: The reference's probability of B.
+        wins: The share of the pairs that A wins.
+        beta: Reward per nat.
+
+    Returns:
+        The picture.
+    """
     path = dpo_path(share_b, wins, beta)
     start, end = path[0].tolist(), path[-1].tolist()
     fits = [[end[0] * share, end[1] * share, 1 - (end[0] + end[1]) * share] for share in (0.0, 1 / (end[0] + end[1]))]
@@ -136,7 +175,14 @@ def dpo_triangle(share_b: float, wins: float, beta: float) -> Picture:
 
 
 def margins(history: Sequence[UpdateRecord]) -> Picture:
-    """Draw what a run of DPO does to the log-probs of chosen and rejected responses, both less where they began."""
+    """Draw the log-probs of chosen and rejected responses over a run of DPO, both relative to the reference.
+
+    Args:
+        history: The records of its updates.
+
+    Returns:
+        The picture.
+    """
     updates = [record.index for record in history]
     first = history[0].metrics
     moved = {
@@ -146,7 +192,7 @@ def margins(history: Sequence[UpdateRecord]) -> Picture:
     lines = [Line("chosen", updates, moved["chosen"], "up"), Line("rejected", updates, moved["rejected"], "down")]
     axes = Axes("update", "log π − log π_ref (nats)", around=0.0, height=240)
     words = (
-        f"The loss begins at {fixed(first['loss'], 3)} = log 2 and falls to {fixed(history[-1].metrics['loss'], 3)}. "
+        f"The loss starts at {fixed(first['loss'], 3)} = log 2 and falls to {fixed(history[-1].metrics['loss'], 3)}. "
         f"Against the reference the chosen responses moved by {fixed(moved['chosen'][-1], signed=True)} nats and the "
         f"rejected ones by {fixed(moved['rejected'][-1], signed=True)}: only the distance between them is trained."
     )
@@ -154,7 +200,14 @@ def margins(history: Sequence[UpdateRecord]) -> Picture:
 
 
 def batch_age(trees: Sequence[Tree]) -> Callable[[int], Picture]:
-    """Return the picture of a batch that is so many updates old: tree k is of the policy after k updates."""
+    """Return the picture of an old batch's effective sample size.
+
+    Args:
+        trees: Tree k is that of the policy after k updates; the batch was sampled at 0.
+
+    Returns:
+        A function of the batch's age in updates.
+    """
     behaviour = trees[0]
     mu = behaviour.leaf_logprobs.exp()
     sizes = [1 / float(mu @ importance_weights(tree, behaviour).square()) for tree in trees]
@@ -166,7 +219,7 @@ def batch_age(trees: Sequence[Tree]) -> Callable[[int], Picture]:
         kl = behaviour.kl(trees[age].policy) if age == 0 else trees[age].kl(behaviour.policy)
         words = (
             f"After {age} updates 100 old texts count for {100 * sizes[age]:.0f}; the policy is {fixed(kl)} nats away. "
-            f"The weights still average {fixed(means[age], 3)}: unbiased, and ever noisier."
+            f"The weights still average {fixed(means[age], 3)}: unbiased, and increasingly noisy."
         )
         return Picture(line_chart(lines, axes), words, "effective sample size by age of the batch")
 
@@ -174,7 +227,14 @@ def batch_age(trees: Sequence[Tree]) -> Callable[[int], Picture]:
 
 
 def same_direction(comparison: BatchComparison) -> Picture:
-    """Draw how far the algorithms' gradients on one batch point the same way: the cosine of each two."""
+    """Draw how far the algorithms' gradients on one batch point the same way: the cosine of each pair.
+
+    Args:
+        comparison: One batch, seen by each algorithm.
+
+    Returns:
+        The picture.
+    """
     names = [ALGORITHMS[view.algorithm].title for view in comparison.views]
     cosines = comparison.cosines.tolist()
     heat = {
@@ -182,7 +242,7 @@ def same_direction(comparison: BatchComparison) -> Picture:
         "x": names,
         "y": names,
         "z": cosines,
-        "text": [[fixed(score) for score in row] for row in cosines],
+        "text": [[fixed(cosine) for cosine in row] for row in cosines],
         "texttemplate": "%{text}",
         "textfont": {"color": colour("ink")},  # plotly would choose by the light theme's colours
         "colorscale": [[0, faded("policy", 0.04)], [1, faded("policy", 0.5)]],
@@ -200,16 +260,8 @@ def same_direction(comparison: BatchComparison) -> Picture:
     return Picture(drawn, words, "cosines between the algorithms' gradients")
 
 
-def _bars(name: str, x: Sequence[str], y: Sequence[float], role: str) -> dict[str, Any]:
-    return {"type": "bar", "name": name, "x": list(x), "y": list(y), "marker": {"color": colour(role)}}
-
-
-def _grouped(height: int) -> dict[str, Any]:
-    return {"height": height, "barmode": "group", "showlegend": True, "margin": {"t": 36}}
-
-
 def _place(probs: Sequence[float]) -> tuple[float, float]:
-    """Return where a policy over A, B and C stands in the triangle."""
+    """Return the place of a policy over A, B and C in the triangle."""
     corners = list(CORNERS.values())
     return (
         sum(p * x for p, (x, _) in zip(probs, corners, strict=True)),

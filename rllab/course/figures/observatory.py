@@ -1,4 +1,4 @@
-"""Proxy and gold over the distance from the reference: one method by itself, and the methods side by side."""
+"""Figures of the observatory: proxy and gold over the distance from the reference, for one method or several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ STEPS = 60  # places at which a fitted law is drawn
 
 
 def optimised(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: float | None = None) -> Drawing:
-    """Draw the proxy of one method, and gold and the laws fitted to it where they may be seen; `guess` is a mark."""
+    """Draw the proxy of one method over the distance, and with `gold` also gold and the laws fitted to it.
+
+    Args:
+        curve: The points of one method.
+        gold: Whether gold may be seen.
+        forms: The fitted laws, the better one first.
+        guess: A distance to mark, where a learner expects gold to peak.
+
+    Returns:
+        The drawing.
+    """
     d = [point.d for point in curve.points]
     drawn = [Line("proxy", d, [point.proxy for point in curve.points], "reward", mode="lines+markers")]
     if gold:
@@ -26,7 +36,15 @@ def optimised(curve: Curve, *, gold: bool, forms: Sequence[Form] = (), guess: fl
 
 
 def compared(curves: Mapping[str, Curve], *, gold: bool) -> Drawing:
-    """Draw what several methods reach at the same distance: gold where it may be seen, else the proxy."""
+    """Draw what several methods reach at the same distance.
+
+    Args:
+        curves: Their points, by method.
+        gold: Draw gold; otherwise the proxy.
+
+    Returns:
+        The drawing.
+    """
     lines = [
         Line(
             method,

@@ -1,4 +1,4 @@
-"""PPO by itself: the surrogate over the ratio in two forms, the loss beside the score, the account of the rewards."""
+"""Figures of PPO: the surrogate over the ratio in two forms, the loss with the score, the rewards of one response."""
 
 from __future__ import annotations
 
@@ -10,42 +10,40 @@ import torch
 from torch import Tensor
 
 from rllab.maths.losses import clipped_surrogate_loss, course_clipped_loss
-from rllab.plots.charts import HEIGHT, Axes, Line, line_chart
+from rllab.plots.charts import HEIGHT, Axes, Line, bars, line_chart
 from rllab.plots.drawing import Picture, colour, drawing
 from rllab.plots.text import apportioned, esc, fixed
 
 GOOD, BAD = "good: A = +1", "bad: A = −1"
-LEGEND = {
-    "showlegend": True,
-    "margin": {"t": 36},
-}
 GRID = tuple(at / 100 for at in range(20, 181))  # ratios
 
 
 def surrogate(token: str, ratio: float, clip_eps: float) -> Picture:
-    """Draw what one good or bad token adds to the objective by its ratio, and say which form pushes it where."""
+    """Draw what one token adds to the objective over its ratio, without a clip and in both clipped forms.
+
+    Args:
+        token: GOOD or BAD.
+        ratio: Where the slopes are put into words.
+        clip_eps: Epsilon of both clips.
+
+    Returns:
+        The picture.
+    """
     advantage = 1.0 if token == GOOD else -1.0
-    lines = [Line("no clip", GRID, [advantage * one for one in GRID], "reference", "dot")]
+    lines, pushes = [Line("no clip", GRID, [advantage * at for at in GRID], "reference", "dot")], []
     for name, form, role, dash in (
         ("PPO's clip", clipped_surrogate_loss, "policy", "solid"),
         ("one-sided clip", course_clipped_loss, "reward", "dash"),
     ):
         lines.append(Line(name, GRID, _heights(form, GRID, advantage, clip_eps)[0].tolist(), role, dash))
-    pushes = [
-        float(_heights(form, (ratio,), advantage, clip_eps)[1])
-        for form in (clipped_surrogate_loss, course_clipped_loss)
-    ]
-    ours, theirs = map(_push, pushes)
+        slope = float(_heights(form, (ratio,), advantage, clip_eps)[1])
+        pushes.append("leaves it alone" if slope == 0 else "pushes it up" if slope > 0 else "pushes it down")
     words = (
-        f"The policy gives this token {fixed(ratio)} times the probability that it had when it was written. PPO's clip "
-        f"{ours}; the one-sided form {theirs}."
+        f"The policy gives this token {fixed(ratio)} times the probability that it had when it was sampled. PPO's clip "
+        f"{pushes[0]}; the one-sided form {pushes[1]}."
     )
     axes = Axes("ratio ρ = π / π_old", "share in the objective", mark=ratio)
     return Picture(line_chart(lines, axes), words, "surrogate by ratio")
-
-
-def _push(slope: float) -> str:
-    return "leaves it alone" if slope == 0 else "pushes it up" if slope > 0 else "pushes it down"
 
 
 def _heights(
@@ -60,7 +58,14 @@ def _heights(
 
 
 def loss_beside_score(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Draw the policy's loss and the score of a run, `history` being the metrics of update 1, 2, ..."""
+    """Draw the policy's loss and the score of a run.
+
+    Args:
+        history: The metrics of update 1, 2, ...
+
+    Returns:
+        The picture.
+    """
     updates = list(range(1, len(history) + 1))
     loss, score = ([record[name] for record in history] for name in ("loss/policy_avg", "objective/scores"))
     lines = [Line("score", updates, score, "reward"), Line("policy loss", updates, loss, "ink")]
@@ -73,21 +78,27 @@ def loss_beside_score(history: Sequence[Mapping[str, float]]) -> Picture:
 
 
 def account(row: Mapping[str, Any], kl_coef: float) -> Picture:
-    """Draw what each token of one response is paid: the score at its end, and the price of the KL everywhere.
+    """Draw the reward of each token of one response: the score at its end, and the KL penalty everywhere.
 
-    `row` is one response of an opened update, lists over its tokens: `tokens`, `paid` and `kl`, its sample in nats.
+    Args:
+        row: One response of an opened update, lists over its tokens: `tokens`, `paid` and `kl`, its sample in nats.
+        kl_coef: The price of a nat.
+
+    Returns:
+        The picture.
     """
     names = [f"{at + 1} {esc(token)}" for at, token in enumerate(row["tokens"])]
-    scores, prices = row["paid"], [-kl_coef * kl for kl in row["kl"]]
+    scores, costs = row["paid"], [-kl_coef * kl for kl in row["kl"]]
     traces = [
-        {"type": "bar", "name": name, "x": names, "y": heights, "marker": {"color": colour(role)}}
-        for name, heights, role in (("score", scores, "reward"), ("\u2212\u03b2 KL", prices, "kl"))
+        bars(names, scores, colour("reward"), name="score"),
+        bars(names, costs, colour("kl"), name="\u2212\u03b2 KL"),
     ]
-    total = sum(scores) + sum(prices)
-    score, price = apportioned([sum(scores), sum(prices)], total)
+    total = sum(scores) + sum(costs)
+    score, cost = apportioned([sum(scores), sum(costs)], total)
     words = (
-        f"The score {fixed(score, signed=True)} is paid at the end; the KL costs {fixed(-price)} over all tokens. "
+        f"The score {fixed(score, signed=True)} is paid at the end; the KL costs {fixed(-cost)} over all tokens. "
         f"Together the response is paid {fixed(total, signed=True)}."
     )
-    drawn = drawing(traces, x="token", y="reward", layout={"height": HEIGHT, "barmode": "relative"} | LEGEND)
-    return Picture(drawn, words, "reward of each token: score and price of the KL")
+    layout = {"height": HEIGHT, "barmode": "relative", "showlegend": True, "margin": {"t": 36}}
+    drawn = drawing(traces, x="token", y="reward", layout=layout)
+    return Picture(drawn, words, "reward of each token: score and KL penalty")

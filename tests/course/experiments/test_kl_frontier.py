@@ -1,42 +1,25 @@
-"""`kl_frontier` at its fast size: the slope of the frontier is beta, and the gap below it is KL to the optimum."""
-
-import itertools
-import threading
+"""`kl_frontier`: its figure, and that of a world which is known exactly."""
 
 import pytest
 
-from rllab.core.errors import Stopped
-from rllab.core.jobs import Job
-from rllab.course.experiments import kl_frontier
-from rllab.course.experiments.recorded import recorded_result
+from rllab import load_world
+from rllab.course.experiments import kl_frontier, recorded_result
+from rllab.truth import exact
 
 
-def check_signature(result: kl_frontier.Result) -> None:
-    for edge in result.frontier:
-        assert edge.slope == pytest.approx(edge.beta, rel=1e-4)
-        assert abs(edge.gap) <= 1e-10
-    kls = [edge.point.kl for edge in result.frontier]
-    assert kls == sorted(kls)
-    for trained in result.trained:
-        assert trained.below == pytest.approx(trained.explained, abs=1e-10)
-    below = [trained.below for trained in result.trained]
-    assert all(one > two for one, two in itertools.pairwise(below[:4]))
-    assert below[-1] >= -1e-12
-    assert below[-1] < 0.05 * below[0]
-    assert result.optimum_there.kl == pytest.approx(result.best_of.kl, abs=1e-6)
-    assert result.best_of.reward < result.optimum_there.reward
+def test_the_slope_of_the_frontier_is_beta() -> None:
+    picture = kl_frontier.frontier(recorded_result(kl_frontier))
+    assert picture.outcome == pytest.approx(0.5, abs=1e-4)
+    frontier, trained, best_of = picture.figure.data
+    assert list(frontier.y) == sorted(frontier.y)
+    assert len(trained.x) > len(best_of.x) == 1
 
 
-def test_the_frontier_has_slope_beta_and_nothing_lies_above_it() -> None:
-    check_signature(kl_frontier.run(kl_frontier.FAST))
-
-
-def test_the_recorded_run_has_the_signature() -> None:
-    check_signature(recorded_result(kl_frontier))
-
-
-def test_it_stops() -> None:
-    stop = threading.Event()
-    stop.set()
-    with pytest.raises(Stopped):
-        kl_frontier.run(kl_frontier.FAST, job=Job(stop))
+def test_a_cheaper_nat_buys_more_reward_and_costs_more_kl() -> None:
+    tree = exact(load_world("micro-tabular"), "cat is", horizon=2)
+    frontier, here = kl_frontier.price_of_kl(tree)(0.5).figure.data
+    assert list(frontier.x) == sorted(frontier.x)
+    assert list(frontier.y) == sorted(frontier.y)
+    assert len(frontier.x) == kl_frontier.BETWEEN * (len(kl_frontier.PRICES) - 1) + 1
+    best = tree.optimum(0.5)
+    assert (here.x[0], here.y[0]) == pytest.approx((best.kl, best.reward))

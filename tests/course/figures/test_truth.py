@@ -1,10 +1,16 @@
-"""Luck by token and foresight by part: what is said are the numbers that are drawn, and they agree with the truth."""
+"""Figures of exact trees: the numbers in words are those that are drawn, and they agree with the truth."""
 
 import pytest
 
-from rllab.course.figures.accounts import foresight, luck_by_token
-from rllab.course.figures.bench import noise_of_estimators
-from rllab.course.figures.cloud import NAMES, SHOWN, gradient_cloud, one_step
+from rllab.course.figures.truth import (
+    NAMES,
+    SHOWN,
+    foresight,
+    gradient_cloud,
+    luck_by_token,
+    noise_of_estimators,
+    one_step,
+)
 from rllab.plots.text import fixed
 from rllab.truth import Tree, exact
 from rllab.truth.calibration import Part
@@ -56,15 +62,15 @@ def test_a_larger_batch_scatters_less(tree: Tree) -> None:
     assert max(map(abs, many)) < max(map(abs, few)) / 3
 
 
-def test_a_small_step_does_what_the_straight_line_foretells_and_a_large_one_does_not(tree: Tree) -> None:
+def test_a_small_step_does_what_the_straight_line_predicts_and_a_large_one_does_not(tree: Tree) -> None:
     draw = one_step(tree)
     for eta, straight in ((0.01, True), (50.0, False)):
         before, after, predicted = (list(trace.y) for trace in draw(eta).figure.data)
-        moved = max(abs(one - two) for one, two in zip(after, before, strict=True))
-        missed = max(abs(one - two) for one, two in zip(after, predicted, strict=True))
+        moved = max(abs(end - start) for end, start in zip(after, before, strict=True))
+        missed = max(abs(end - start) for end, start in zip(after, predicted, strict=True))
         assert (missed < 0.1 * moved) == straight
         low, high = draw(eta).figure.layout.yaxis.range
-        assert all(low < one < high for one in predicted)  # also what is predicted below 0 or above 1
+        assert all(low < height < high for height in predicted)  # also what is predicted below 0 or above 1
     assert float(draw(5.0).outcome) > float(draw(1.0).outcome) > 0
 
 
