@@ -293,7 +293,7 @@ def _sample_plan(grammar: StoryGrammar, generator: random.Random, *, lengths: Ma
 
 
 def _sentences(grammar: StoryGrammar, plan: Plan, generator: random.Random, *, windy: bool) -> list[str]:
-    """Return the sentences of a story; no pattern comes twice, and nobody is called known before being met."""
+    """Return the sentences of a story; no pattern comes twice, and no stranger is called known before being met."""
     used: set[int] = set()
     met = "family" in plan.bound
     sentences = []
