@@ -1,4 +1,4 @@
-"""Writing text token by token: the cached decoder, the choice of a token, and the batch call over both."""
+"""Writing text token by token: the cached decoder, sampling column by column, and the batch call over both."""
 
 from __future__ import annotations
 
@@ -30,11 +30,21 @@ PASS_WORK = 15 * 10**9  # parameters x tokens of one pass over prompts: about ha
 
 
 class Decoder:
-    """A network reading rows of tokens one column at a time, with its key-value cache.
+    """A network that reads rows of tokens one column at a time, with its key-value cache.
 
-    `logits` (B, A) are those of the next token, unscaled; of a network that says one number instead, `output`
-    (B,) is that number. Columns can be taken back, because the cache is cut to any earlier length, and rows
-    can be dropped or doubled, because what rows share is then read once.
+    `logits` (B, A) are those of the next token, unscaled; of a one-label network, `output` (B,) is its number.
+    Columns can be taken back, because the cache can be cut to any earlier length. Rows can be dropped or doubled,
+    so that what they share is read once.
+
+    Args:
+        policy: Its model reads, on its device, under its lock.
+        prompts: Token ids of each prompt; they are padded on the left to one width.
+        network: What reads instead of the policy's model: columns (B, L), mask so far and cache -> (B, ...).
+        gradient: Whether gradients are kept.
+        job: The running job; a stop takes effect between two parts of long prompts.
+
+    Raises:
+        Stopped: If the job was asked to end.
     """
 
     def __init__(
@@ -46,7 +56,6 @@ class Decoder:
         gradient: bool = False,
         job: Job = NO_JOB,
     ) -> None:
-        """Read the prompts, padded on the left to one width; `network` is the policy's model by default."""
         from transformers import DynamicCache
 
         self.policy = policy
@@ -70,7 +79,11 @@ class Decoder:
         return self.output
 
     def push(self, column: Tensor) -> None:
-        """Read one more token per row, (B,)."""
+        """Read one more token per row.
+
+        Args:
+            column: Token ids, (B,).
+        """
         self.tokens = torch.cat([self.tokens, column[:, None]], dim=1)
         real = torch.ones_like(self.attention_mask[:, :1])
         self.attention_mask = torch.cat([self.attention_mask, real], dim=1)
@@ -78,7 +91,12 @@ class Decoder:
         self.length += 1
 
     def crop(self, length: int, logits: Tensor) -> None:
-        """Go back to the state after `length` response tokens, whose logits were seen before."""
+        """Go back to an earlier state.
+
+        Args:
+            length: Number of response tokens that stay.
+            logits: The network's output in that state, as it was then.
+        """
         width, removed = self.prompt_width + length, self.length - length
         if removed:
             self._cache.crop(-removed)
@@ -86,7 +104,14 @@ class Decoder:
         self.output, self.length = logits, length
 
     def take(self, rows: Tensor) -> Decoder:
-        """Return a decoder of these rows, in this order; a row may be left out or come several times."""
+        """Return a decoder of some of the rows.
+
+        Args:
+            rows: Row numbers in their new order; a row may be left out or come several times.
+
+        Returns:
+            A decoder in the same state.
+        """
         twin = self.fork()
         twin._cache.batch_select_indices(rows)
         twin.tokens, twin.attention_mask = self.tokens[rows], self.attention_mask[rows]
@@ -94,7 +119,7 @@ class Decoder:
         return twin
 
     def fork(self) -> Decoder:
-        """Return a decoder that goes its own way from here; what was read is not read again.
+        """Return an independent decoder in the same state; what was read is not read again.
 
         The two share memory: a cache replaces its tensors when it grows or is cut, and never writes into them.
         """
@@ -111,17 +136,37 @@ class Decoder:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of tokens as it was written."""
+    """One column of tokens as it was sampled.
+
+    Args:
+        t: The column, counted from 0.
+        tokens: Token ids, (B,); padding in rows that had ended before.
+        active: Whether the row had not ended before, (B,) bool.
+    """
 
     t: int
-    tokens: Tensor  # (B,); padding in rows that had ended before
-    active: Tensor  # (B,) bool: the row had not ended before
+    tokens: Tensor  # (B,)
+    active: Tensor  # (B,)
 
 
 def sample_tokens(
     decoder: Decoder, *, max_new_tokens: int, temperature: float, generator: torch.Generator, job: Job = NO_JOB
 ) -> Iterator[Column]:
-    """Sample column after column until every row has ended or the limit is reached."""
+    """Sample column after column until every row has ended or the limit is reached.
+
+    Args:
+        decoder: A decoder that has read the prompts.
+        max_new_tokens: Longest response, in tokens.
+        temperature: Divides the logits.
+        generator: Source of the random draws, on the CPU.
+        job: The running job.
+
+    Yields:
+        Each column as soon as it is sampled.
+
+    Raises:
+        Stopped: If the job was asked to end.
+    """
     policy = decoder.policy
     active = torch.ones(len(decoder.tokens), dtype=torch.bool, device=policy.device)
     for t in range(max_new_tokens):
@@ -145,10 +190,25 @@ def generate(
     seed: int | None = None,
     job: Job = NO_JOB,
 ) -> Sequences:
-    """Write `samples_per_prompt` responses to each prompt, rows of one prompt side by side.
+    """Sample responses to prompts.
 
     Sampling is from the temperature-scaled softmax without filters: training scores the same distribution.
-    The same seed gives the same text on any device; without one the text is new each time.
+
+    Args:
+        policy: The policy that writes.
+        prompts: The prompts.
+        max_new_tokens: Longest response, in tokens.
+        temperature: Divides the logits.
+        samples_per_prompt: Responses to each prompt; the rows of one prompt follow one another.
+        seed: The same seed gives the same text on any device; without one the text is new each time.
+        job: The running job; progress is reported in tokens.
+
+    Returns:
+        `len(prompts) * samples_per_prompt` rows.
+
+    Raises:
+        LabError: If a prompt cannot be read, a setting is not allowed, or the responses would not fit.
+        Stopped: If the job was asked to end.
     """
     check_sampling(temperature=temperature, max_new_tokens=max_new_tokens, samples_per_prompt=samples_per_prompt)
     if not prompts:
@@ -158,36 +218,24 @@ def generate(
     check_room(policy, list(read.values()), max_new_tokens=max_new_tokens)
     generator = torch.Generator()
     generator.seed() if seed is None else generator.manual_seed(seed)
-    decoder = _reader(policy, encoded, samples_per_prompt=samples_per_prompt, job=job)
-    columns = []
+    decoder = Decoder(policy, encoded, job=job)
+    if samples_per_prompt > 1:  # each prompt is read once, and gets a row for every response
+        decoder = decoder.take(torch.arange(len(prompts), device=policy.device).repeat_interleave(samples_per_prompt))
+    written = []
     for column in sample_tokens(
         decoder, max_new_tokens=max_new_tokens, temperature=temperature, generator=generator, job=job
     ):
-        columns.append(column)
+        written.append((column.tokens, column.active))
         job.report(column.t + 1, max_new_tokens, "tokens")
+    tokens, active = (torch.stack(columns, dim=1) for columns in zip(*written, strict=True))  # (B, T)
     repeated = [number for number in range(len(prompts)) for _ in range(samples_per_prompt)]
     return sequences_from_ids(
         policy,
         [prompts[number] for number in repeated],
-        _response_ids(columns),
+        [row[mask].tolist() for row, mask in zip(tokens, active, strict=True)],
         encoded=[encoded[number] for number in repeated],
         group=repeated,
     )
-
-
-def _reader(policy: Policy, prompts: Sequence[Sequence[int]], *, samples_per_prompt: int, job: Job) -> Decoder:
-    """Read each prompt once, and give it a row for every response that it gets."""
-    decoder = Decoder(policy, prompts, job=job)
-    if samples_per_prompt == 1:
-        return decoder
-    return decoder.take(torch.arange(len(prompts), device=policy.device).repeat_interleave(samples_per_prompt))
-
-
-def _response_ids(columns: Sequence[Column]) -> list[list[int]]:
-    """Return the tokens of each row up to and with its end."""
-    active = torch.stack([column.active for column in columns], dim=1)  # (B, T)
-    tokens = torch.stack([column.tokens for column in columns], dim=1)
-    return [row[mask].tolist() for row, mask in zip(tokens, active, strict=True)]
 
 
 def sequences_from_ids(
@@ -199,10 +247,23 @@ def sequences_from_ids(
     group: Sequence[int] | None = None,
     sampled: Sequence[Sequence[bool]] | None = None,
 ) -> Sequences:
-    """Lay out prompts and response ids as one padded batch; a row has ended if its last id is the end token.
+    """Return prompts and response ids as one padded batch; a row has ended if its last id is the end token.
 
-    Masks come from lengths, so the end token may serve as padding as well. `sampled` marks forced tokens
-    by False; `group` numbers the prompts, by default each distinct prompt once.
+    Masks come from lengths, so the end token may serve as padding as well.
+
+    Args:
+        policy: The policy whose tokens they are.
+        prompts: Prompt of each row.
+        responses: Token ids of each response.
+        encoded: Token ids of each prompt, where they are known already.
+        group: Number of each row's prompt; by default each distinct prompt has one number.
+        sampled: Whether each response token was sampled; False marks a forced one. By default all were.
+
+    Returns:
+        The rows.
+
+    Raises:
+        LabError: If a prompt cannot be read.
     """
     ids = [policy.encode(prompt) for prompt in prompts] if encoded is None else encoded
     left, left_mask = pad_left(ids, width=max(len(row) for row in ids), pad=policy.pad_id)
@@ -227,23 +288,49 @@ def sequences_from_ids(
 
 
 def pad_left(rows: Sequence[Sequence[int]], *, width: int, pad: int) -> tuple[Tensor, Tensor]:
-    """Return rows of ids as one tensor with padding before them, and the mask of real tokens."""
+    """Return rows of ids as one tensor with padding before them.
+
+    Args:
+        rows: Token ids of each row.
+        width: Width of the tensor, in tokens.
+        pad: The id that fills it.
+
+    Returns:
+        Tokens, (B, width) long, and the mask of real tokens, (B, width) bool.
+    """
     tokens = torch.tensor([[pad] * (width - len(row)) + list(row) for row in rows])
     mask = torch.tensor([[False] * (width - len(row)) + [True] * len(row) for row in rows])
     return tokens, mask
 
 
 def pad_right(rows: Sequence[Sequence[int]], *, pad: int) -> tuple[Tensor, Tensor]:
-    """Return rows of ids as one tensor with padding after them, and the mask of real tokens."""
+    """Return rows of ids as one tensor with padding after them.
+
+    Args:
+        rows: Token ids of each row.
+        pad: The id that fills the tensor.
+
+    Returns:
+        Tokens, (B, T) long, and the mask of real tokens, (B, T) bool.
+    """
     width = max(len(row) for row in rows)
     tokens = torch.tensor([list(row) + [pad] * (width - len(row)) for row in rows], dtype=torch.long)
     return tokens.reshape(len(rows), width), until_end(torch.tensor([len(row) for row in rows]), width=width)
 
 
 def check_sampling(*, temperature: float, max_new_tokens: int, samples_per_prompt: int) -> None:
-    """Refuse sampling settings that have no meaning."""
+    """Raise LabError unless the settings allow sampling.
+
+    Args:
+        temperature: Divides the logits.
+        max_new_tokens: Longest response, in tokens.
+        samples_per_prompt: Responses to each prompt.
+
+    Raises:
+        LabError: If a setting is out of range.
+    """
     if temperature == 0:
-        remedy = "give a number above 0; for the likeliest token each time use top-k 1 in the stepper"
+        remedy = "give a number above 0; for the most likely token each time use top-k 1 in the stepper"
         raise LabError("temperature", temperature, remedy)
     check_number("temperature", temperature, open_low=True)
     check_count("max_new_tokens", max_new_tokens)
@@ -251,7 +338,16 @@ def check_sampling(*, temperature: float, max_new_tokens: int, samples_per_promp
 
 
 def check_room(policy: Policy, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> None:
-    """Refuse prompts whose response would not fit into the model's context."""
+    """Raise LabError if a response would not fit into the model's context after its prompt.
+
+    Args:
+        policy: The policy.
+        prompts: Token ids of each prompt.
+        max_new_tokens: Longest response, in tokens.
+
+    Raises:
+        LabError: If the longest prompt leaves less room.
+    """
     longest = max(len(prompt) for prompt in prompts)
     if longest + max_new_tokens > policy.context:
         room = policy.context - longest

@@ -1,4 +1,4 @@
-"""The policy: a causal language model, its tokenizer, and the one door from text to tokens and back."""
+"""The policy: a causal language model with its tokenizer; all encoding and decoding."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rllab.core.config import check_setting
 from rllab.core.errors import LabError, choose_from
 from rllab.policy.networks import action_logits, copy_sharing_frozen, without_dropout
 
@@ -26,18 +27,23 @@ BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
 
 
 class Policy:
-    """pi(a | s): the next-token distribution of a language model.
+    """π(a|s): the next-token distribution of a language model.
 
-    `version` counts the changes of the weights. `weights` is a token that two policies share exactly as long
-    as their weights are the same, so nobody has to compare tensors to know. Whoever changes or reads weights
-    while a run may be under way holds `lock`.
+    `version` counts the changes of the weights. `weights` is an object that two policies share exactly as long
+    as their weights are the same, so that tensors need not be compared. Code that changes or reads weights while a
+    run may be under way holds `lock`.
+
+    Args:
+        model: A causal language model; its dropout is switched off.
+        tokenizer: Its tokenizer.
+        trunk: Frozen blocks that are run once for all networks that share them.
     """
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, trunk: Trunk | None = None
     ) -> None:
         self.model = without_dropout(model)
-        self.trunk = trunk  # blocks that are run once for all networks that share them
+        self.trunk = trunk
         self.tokenizer = tokenizer
         self.version = 0
         self.weights = object()
@@ -82,12 +88,22 @@ class Policy:
 
     @cached_property
     def is_word_level(self) -> bool:
-        """Tell whether tokens are whole words of a closed vocabulary."""
+        """Return whether tokens are whole words of a closed vocabulary."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         return backend is not None and type(backend.model).__name__ == "WordLevel"
 
     def encode(self, prompt: str) -> list[int]:
-        """Turn a prompt into token ids, in the model's chat form if it has one."""
+        """Turn a prompt into token ids, in the model's chat form if it has one.
+
+        Args:
+            prompt: The prompt.
+
+        Returns:
+            Its token ids.
+
+        Raises:
+            LabError: If the prompt is empty, has unknown words, or leaves no room for a response.
+        """
         given: object = prompt
         if not isinstance(given, str) or not given.strip():
             raise LabError("prompt", given, "write at least one word")
@@ -108,14 +124,31 @@ class Policy:
         return ids
 
     def encode_response(self, text: str) -> list[int]:
-        """Turn a whole response into token ids, the end token included."""
+        """Turn a whole response into token ids, the end token included.
+
+        Args:
+            text: The response.
+
+        Returns:
+            Its token ids.
+
+        Raises:
+            LabError: If it has words that a closed vocabulary does not have.
+        """
         if self.is_word_level:
             self._check_words(text, field="response")
         made = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return [int(token) for token in made] + [self.eos_id]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Turn token ids into text, special tokens left out."""
+        """Turn token ids into text, special tokens left out.
+
+        Args:
+            ids: Token ids.
+
+        Returns:
+            The text.
+        """
         if self._words is not None:
             return " ".join(filter(None, [self._words[token] for token in ids]))
         text = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -125,6 +158,12 @@ class Policy:
         """Return how one token reads: its text, its name where it is special, its bytes where it is a part.
 
         A character of UTF-8 may need several tokens; the bytes of a part are written as Python writes them.
+
+        Args:
+            token_id: The token's id.
+
+        Returns:
+            Text for the screen.
         """
         name = self.tokenizer.convert_ids_to_tokens(token_id)
         if token_id in self.tokenizer.all_special_ids or name is None:
@@ -139,6 +178,12 @@ class Policy:
         """Return what each token adds to the text: joined they are the decoded whole.
 
         Tokens that leave a character open add nothing; the one that closes it adds the character.
+
+        Args:
+            ids: Token ids.
+
+        Returns:
+            One text for each token.
         """
         whole, ends = self.decode(ids), [0]
         for count in range(1, len(ids) + 1):
@@ -149,9 +194,16 @@ class Policy:
         return [whole[start:end] for start, end in itertools.pairwise(ends)]
 
     def sentences(self, response_tokens: Tensor) -> Tensor:
-        """Number the sentences: a token belongs to the sentence that it ends or continues, (B, T)."""
+        """Number the sentences: a token belongs to the sentence that it ends or continues.
+
+        Args:
+            response_tokens: Token ids, (B, T).
+
+        Returns:
+            Sentence numbers from 0, (B, T) long.
+        """
         occur = torch.bincount(response_tokens.flatten(), minlength=self.vocabulary).nonzero()[:, 0].tolist()
-        enders = [token for token in occur if self._ends_sentence(token)]
+        enders = [token for token in occur if self.token_text(token).rstrip().endswith(SENTENCE_ENDS)]
         if not enders:
             return torch.zeros_like(response_tokens)
         ends = torch.isin(response_tokens, torch.tensor(enders, device=response_tokens.device))
@@ -159,16 +211,24 @@ class Policy:
         return before.long().cumsum(dim=1)
 
     def logits(self, sequences: Sequences, *, temperature: float) -> Tensor:
-        """Return the temperature-scaled logits that chose each response token, (B, T, A)."""
+        """Return the temperature-scaled logits that chose each response token.
+
+        Args:
+            sequences: The rows to read.
+            temperature: Divides the logits.
+
+        Returns:
+            Logits, (B, T, A).
+        """
         return action_logits(self.model, sequences, trunk=self.trunk) / temperature
 
     def changed(self) -> None:
-        """Note that the weights are no longer what they were."""
+        """Mark the weights as changed."""
         self.version += 1
         self.weights = object()
 
     def copy(self) -> Policy:
-        """Return a policy of its own with the same weights."""
+        """Return an independent policy with the same weights; frozen parameters share memory."""
         with self.lock:
             twin = Policy(copy_sharing_frozen(self.model), self.tokenizer, trunk=self.trunk)
             twin.version, twin.weights = self.version, self.weights
@@ -185,19 +245,15 @@ class Policy:
         special, ids = set(self.tokenizer.all_special_ids), range(max(len(self.tokenizer), self.vocabulary))
         return ["" if token in special else str(self.tokenizer.convert_ids_to_tokens(token) or "") for token in ids]
 
-    def _ends_sentence(self, token_id: int) -> bool:
-        """Tell of a token whether it closes a sentence."""
-        return self.token_text(token_id).rstrip().endswith(SENTENCE_ENDS)
-
     def _check_rows(self, prompt: str, ids: list[int]) -> None:
-        """Refuse a prompt that a table has no rows for."""
+        """Raise LabError if the policy is a table without rows for the prompt."""
         rows = getattr(self.model.config, "prompts", None)
         if rows is not None and ids not in [list(row) for row in rows]:
             known = [self.decode(row) for row in rows]
             raise LabError.choice("prompt", prompt, known, reason="this policy is a table over its own prompts")
 
     def _check_words(self, text: str, *, field: str) -> None:
-        """Refuse words that a closed vocabulary does not have, and name its nearest ones."""
+        """Raise LabError if the text has words that the closed vocabulary does not have."""
         known: dict[str, int] = self.tokenizer.get_vocab()
         special = set(self.tokenizer.all_special_tokens)
         for word, _ in self.tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
@@ -208,12 +264,28 @@ class Policy:
 
 
 def choose_trainable(model: PreTrainedModel, choice: Trainable) -> list[nn.Parameter]:
-    """Freeze all of a model but a chosen part, and return the parameters of that part.
+    """Freeze all of a model but a chosen part.
 
-    `last-blocks` is the last quarter of the transformer's blocks with the final norm. What was
-    frozen may share its memory with other models, so it gets memory of its own before it is trained.
+    What was frozen may share its memory with other models, so it gets memory of its own before it is trained.
+
+    Args:
+        model: The model to change.
+        choice: The part that learns; `last-blocks` is the last quarter of the blocks with the final norm.
+
+    Returns:
+        The parameters of that part.
+
+    Raises:
+        LabError: If the model has no such part.
     """
-    wanted = PARTS[choice](model)
+    check_setting("trainable", choice)
+    if choice == "biases":
+        wanted = [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
+    elif choice == "head":
+        head = model.get_output_embeddings()
+        wanted = [] if head is None else list(head.parameters())
+    else:
+        wanted = _last_blocks(model) if choice == "last-blocks" else list(model.parameters())
     if not wanted:
         raise LabError("trainable", choice, "this model has no such part; choose all")
     chosen = {id(parameter) for parameter in wanted}
@@ -225,7 +297,14 @@ def choose_trainable(model: PreTrainedModel, choice: Trainable) -> list[nn.Param
 
 
 def last_blocks(blocks: int) -> int:
-    """Return how many of so many blocks are the last ones: a quarter, at least one."""
+    """Return how many blocks `last-blocks` means: a quarter, at least one.
+
+    Args:
+        blocks: Number of the model's blocks.
+
+    Returns:
+        Number of the last ones.
+    """
     return max(1, blocks // 4)
 
 
@@ -237,16 +316,8 @@ def _byte_letters() -> dict[str, int]:
     return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
-def _biases(model: PreTrainedModel) -> list[nn.Parameter]:
-    return [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
-
-
-def _head(model: PreTrainedModel) -> list[nn.Parameter]:
-    head = model.get_output_embeddings()
-    return [] if head is None else list(head.parameters())
-
-
 def _last_blocks(model: PreTrainedModel) -> list[nn.Parameter]:
+    """Return the parameters of the last blocks and of the final norm; none where there are no blocks."""
     stacks = [module for module in model.base_model.children() if isinstance(module, nn.ModuleList)]
     norms = [module for name, module in model.base_model.named_children() if "norm" in name or name.startswith("ln_f")]
     if not stacks:
@@ -254,10 +325,3 @@ def _last_blocks(model: PreTrainedModel) -> list[nn.Parameter]:
     blocks = max(stacks, key=len)
     chosen: list[Any] = list(blocks)[-last_blocks(len(blocks)) :] + norms
     return [parameter for module in chosen for parameter in module.parameters()]
-
-
-def _all(model: PreTrainedModel) -> list[nn.Parameter]:
-    return list(model.parameters())
-
-
-PARTS = {"biases": _biases, "head": _head, "last-blocks": _last_blocks, "all": _all}

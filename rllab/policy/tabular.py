@@ -1,7 +1,7 @@
 """A policy and a critic that are plain tables: one row of free numbers per state, no generalisation.
 
-They are transformers models like any other (saved, loaded and generated from in the same way), so the lab's
-code does not know the difference. A state is a prompt of the table and the response tokens so far.
+They are transformers models like any other (saved, loaded and generated from in the same way), so no other
+code knows the difference. A state is a prompt of the table and the response tokens so far.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ from rllab.core.errors import LabError
 
 
 class TabularConfig(PreTrainedConfig):
-    """Shape of a table: the prompts it knows, the vocabulary and the number of response tokens."""
+    """Shape of a table.
+
+    Args:
+        vocab_size: Number of tokens A.
+        horizon: Longest response, in tokens.
+        prompts: Token ids of each prompt that the table knows.
+        width: Numbers in a row: A for a policy, 1 for a critic.
+        common: transformers' own settings, such as token ids and dtype.
+    """
 
     model_type = "rllab_tabular"
 
@@ -37,7 +45,7 @@ class TabularConfig(PreTrainedConfig):
         horizon: int = 5,
         prompts: list[list[int]] | None = None,
         width: int = 8,
-        **common: Any,  # transformers' own settings (token ids, dtype), passed through as its API asks
+        **common: Any,
     ) -> None:
         self.vocab_size = vocab_size
         self.horizon = horizon
@@ -53,7 +61,7 @@ class TabularConfig(PreTrainedConfig):
 
 
 class TabularPreTrainedModel(PreTrainedModel):
-    """What transformers needs to know to save, load and generate from a table."""
+    """What transformers needs to save, load and generate from a table."""
 
     config: TabularConfig
     config_class = TabularConfig
@@ -61,13 +69,17 @@ class TabularPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start every table at zero: the uniform policy, the critic that knows nothing."""
+        """Start every table at zero: the uniform policy, the critic that predicts nothing."""
         if isinstance(module, nn.Embedding):
             nn.init.zeros_(module.weight)
 
 
 class TabularModel(TabularPreTrainedModel):
-    """The table itself: a row of `width` numbers for the state that ends at each column."""
+    """The table itself: a row of `width` numbers for the state that ends at each column.
+
+    Args:
+        config: Its shape.
+    """
 
     def __init__(self, config: TabularConfig) -> None:
         super().__init__(config)
@@ -84,8 +96,19 @@ class TabularModel(TabularPreTrainedModel):
         use_cache: bool | None = None,
         **_: Any,  # transformers' generate passes settings that a table has no use for
     ) -> BaseModelOutputWithPast:
-        """Return the rows (B, L, width) of the states that end at the new columns."""
-        del position_ids  # a table counts from the mask itself
+        """Return the rows of the states that end at the new columns.
+
+        Args:
+            input_ids: Token ids of the new columns, (B, L).
+            attention_mask: Which tokens are real, in all columns so far; by default all.
+            position_ids: Not read: a table counts from the mask itself.
+            past_key_values: The columns read before.
+            use_cache: Whether to make a cache where there is none.
+
+        Returns:
+            Rows as `last_hidden_state`, (B, L, width), and the cache.
+        """
+        del position_ids
         seen = input_ids
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
@@ -98,7 +121,7 @@ class TabularModel(TabularPreTrainedModel):
         return BaseModelOutputWithPast(last_hidden_state=self.rows(index), past_key_values=past_key_values)
 
     def _state_index(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Number the state that ends at each column; row 0 is for texts that are no continuation of a prompt."""
+        """Number the state that ends at each column; row 0 is for texts that do not continue a prompt."""
         config, index = self.config, torch.zeros_like(tokens)
         position = mask.long().cumsum(dim=1) - 1
         start = mask.long().argmax(dim=1, keepdim=True)
@@ -113,7 +136,14 @@ class TabularModel(TabularPreTrainedModel):
 
 
 class TabularForCausalLM(TabularPreTrainedModel, GenerationMixin):
-    """A tabular policy: the row of a state holds its logits."""
+    """A tabular policy: the row of a state holds its logits.
+
+    Args:
+        config: Its shape; the width is the number of tokens.
+
+    Raises:
+        LabError: If the width is another.
+    """
 
     def __init__(self, config: TabularConfig) -> None:
         super().__init__(config)
@@ -133,7 +163,19 @@ class TabularForCausalLM(TabularPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         **_: Any,  # as above
     ) -> CausalLMOutputWithPast:
-        """Return the logits (B, L, A), or those of the last `logits_to_keep` columns."""
+        """Return the logits of the states that end at the new columns.
+
+        Args:
+            input_ids: Token ids of the new columns, (B, L).
+            attention_mask: Which tokens are real, in all columns so far; by default all.
+            position_ids: Not read: a table counts from the mask itself.
+            past_key_values: The columns read before.
+            use_cache: Whether to make a cache where there is none.
+            logits_to_keep: How many of the last columns to return; 0 for all.
+
+        Returns:
+            Logits, (B, L, A), and the cache.
+        """
         output = self.table(
             input_ids, attention_mask, position_ids, past_key_values=past_key_values, use_cache=use_cache
         )
@@ -142,7 +184,11 @@ class TabularForCausalLM(TabularPreTrainedModel, GenerationMixin):
 
 
 class TabularForSequenceClassification(TabularPreTrainedModel):
-    """A tabular critic or reward model: the row of a state holds one number."""
+    """A tabular critic or reward model: the row of a state holds one number.
+
+    Args:
+        config: Its shape; the width becomes 1.
+    """
 
     def __init__(self, config: TabularConfig) -> None:
         config = copy.deepcopy(config)

@@ -30,10 +30,13 @@ Kept = tuple[tuple[Tensor, Tensor], dict[int, Tensor]]  # tokens and mask, then 
 
 
 class FrozenTrunk:
-    """The first blocks of a Llama-type model, with what they made of the last batches.
+    """The first blocks of a Llama-type model, with their outputs for the last batches.
 
-    `cuts` are the depths at which networks leave it: the policy after cuts[-1] blocks, a critic maybe earlier.
     What is kept belongs to one batch by the memory of its tokens and mask, which is held as long.
+
+    Args:
+        model: The model whose blocks they are.
+        cuts: Depths at which networks leave the trunk: the policy after the last, a critic maybe earlier.
     """
 
     def __init__(self, model: PreTrainedModel, cuts: Sequence[int]) -> None:
@@ -46,7 +49,12 @@ class FrozenTrunk:
     def enter(self, model: PreTrainedModel, sequences: Sequences) -> tuple[PreTrainedModel, dict[str, Tensor]]:
         """Return what is left to run of a model, and the input that it starts from.
 
-        A model whose first blocks are not these, or are being trained, is to be run whole.
+        Args:
+            model: A model; one whose first blocks are not these, or are being trained, is to be run whole.
+            sequences: The rows to read.
+
+        Returns:
+            The model without the shared blocks, and its inputs by name.
         """
         depth = max((cut for cut in self._cuts if self._is_shared_by(model.base_model, cut)), default=0)
         if not depth:
@@ -54,7 +62,7 @@ class FrozenTrunk:
         return only_blocks(model, slice(depth, None)), {"inputs_embeds": self._hidden(sequences)[depth]}
 
     def _is_shared_by(self, base: Any, cut: int) -> bool:
-        """Tell whether a model's embedding and first blocks are frozen and lie in the same memory as these."""
+        """Return whether a model's embedding and first blocks are frozen and use the same memory as these."""
         if base.config.num_hidden_layers < cut:
             return False
         theirs, ours = (_parameters(model, cut) for model in (base, self._base))
@@ -64,13 +72,14 @@ class FrozenTrunk:
         )
 
     def _hidden(self, sequences: Sequences) -> dict[int, Tensor]:
-        """Return the hidden states (B, P+T, H) after each cut, made now or kept from before."""
+        """Return the hidden states (B, P+T, H) after each cut, computed now or kept from before."""
         rows = (sequences.tokens, sequences.attention_mask)
         key = tuple((row.data_ptr(), row.shape, row.stride()) for row in rows)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = (rows, self._run(sequences))
-                self._forget()
+                while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES:
+                    self._kept.popitem(last=False)  # drop the oldest batches beyond the budget, never the newest
             self._kept.move_to_end(key)
             return self._kept[key][1]
 
@@ -91,14 +100,17 @@ class FrozenTrunk:
                 inputs = {"inputs_embeds": made[end]}
         return made
 
-    def _forget(self) -> None:
-        """Drop the oldest batches beyond the budget, but never the newest."""
-        while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
-
 
 def only_blocks(model: PreTrainedModel, blocks: slice) -> PreTrainedModel:
-    """Return a view of a Llama-type model with some of its blocks; its weights are the model's own."""
+    """Return a view of a Llama-type model with some of its blocks; its weights are the model's own.
+
+    Args:
+        model: The model.
+        blocks: Which of its blocks stay.
+
+    Returns:
+        A model that shares everything else.
+    """
     twin = _view(model)
     base: Any = twin if model.base_model is model else _view(model.base_model)
     kept = list(base.layers)[blocks]

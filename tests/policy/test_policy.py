@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from rllab.core.config import CHOICES
 from rllab.core.errors import LabError
-from rllab.policy.policy import PARTS, choose_trainable
+from rllab.policy.policy import choose_trainable
 from rllab.worlds import load_world
 from tests.fakes import fake_policy
 from tests.small import gpt2_policy, random_rows, same_weights, state_of
@@ -59,7 +60,7 @@ def test_a_copy_has_the_same_weights_until_either_changes():
     assert (twin.version, policy.version) == (1, 0)
 
 
-@pytest.mark.parametrize("choice", PARTS)
+@pytest.mark.parametrize("choice", CHOICES["trainable"])
 def test_training_a_part_of_a_copy_moves_that_part_alone_and_leaves_the_original(choice):
     policy = gpt2_policy()
     first = policy.copy()

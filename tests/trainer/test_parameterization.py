@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rllab.policy.policy import PARTS
+from rllab.core.config import CHOICES
 from rllab.trainer.microscope import examine
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
@@ -22,7 +22,7 @@ def gradients(trainer: Trainer) -> dict[str, torch.Tensor | None]:
     raise AssertionError("there was no loss")
 
 
-@pytest.mark.parametrize("choice", PARTS)
+@pytest.mark.parametrize("choice", CHOICES["trainable"])
 def test_frozen_parts_get_exactly_no_gradient_and_trained_ones_some(choice: str) -> None:
     trainer = small_run(load_world("micro"), trainable=choice)
     found = gradients(trainer)
@@ -39,7 +39,7 @@ def test_frozen_parts_get_exactly_no_gradient_and_trained_ones_some(choice: str)
 
 def test_the_parts_grow_from_biases_to_all() -> None:
     counts = {}
-    for choice in PARTS:
+    for choice in CHOICES["trainable"]:
         model = small_run(load_world("micro"), trainable=choice).world.policy.model
         counts[choice] = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     whole = sum(parameter.numel() for parameter in load_world("micro").policy.model.parameters())
