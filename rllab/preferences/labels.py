@@ -255,7 +255,7 @@ class LabelSession:
         self.questions: list[Question] = []
         self.reports: list[Report] = []
         self.reward: RewardModel | None = None
-        self._fit: RewardFit | None = None
+        self.fit: RewardFit | None = None
         self._skipped: list[Question] = []
         self._answered: list[Question] = []
         self._draws = 0
@@ -389,12 +389,12 @@ class LabelSession:
 
     def _fit_of(self, pairs: list[Pair]) -> RewardFit:
         """Return the fit so far with the new pairs added, or a fresh one where labels were taken back."""
-        fit = self._fit
+        fit = self.fit
         if fit is not None and set(learned := [*fit.pairs, *fit.held_out]) <= set(pairs):
             fit.add([pair for pair in pairs if pair not in set(learned)])
             return fit
-        self._fit = fit_reward_model(self.world, pairs, config=self.config, seed=self.seed)
-        return self._fit
+        self.fit = fit_reward_model(self.world, pairs, config=self.config, seed=self.seed)
+        return self.fit
 
 
 def _question_of(label: Pair | Tie) -> Question:

@@ -22,7 +22,6 @@ from rllab.widgets.engine.components import (
     heading,
     note,
     number,
-    progress,
     radios,
     ring,
     row,
@@ -86,7 +85,7 @@ class DemoPanel(Panel):
             button("crash", "Crash", self._crash),
             button("off", "Off", self._crash, disabled=True),
             button("run", "Run", self._run, disabled=self.busy),
-            button("stop", "Stop", lambda: self.job and self.job.stop(), disabled=not self.busy),
+            *self.working(),
         )
 
     def _modes(self) -> Component:
@@ -130,13 +129,7 @@ class DemoPanel(Panel):
         )
 
     def _live(self) -> tuple[Component, ...]:
-        if self.job is None:
-            return ()
-        at = self.job.progress
-        return (
-            progress("progress", "Progress", at.done, at.total, at.text or "starting"),
-            finding("finding", "A run was started.", good=True),
-        )
+        return () if self.job is None else (finding("finding", "A run was started.", good=True),)
 
     def _pictures(self) -> Component:
         candidates = [

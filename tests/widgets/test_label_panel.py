@@ -112,7 +112,7 @@ def test_a_new_panel_on_the_same_file_goes_on(panel: LabelPanel, micro: World, p
 def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) -> None:
     label(panel, 24)
     run(panel, "refit")
-    report, fit = panel.session.reports[-1], panel.session._fit
+    report, fit = panel.session.reports[-1], panel.session.fit
     assert fit is not None
     assert panel.session.reward is not None
     assert report.held_out == agreement(micro, panel.session.reward, fit.held_out)
@@ -125,7 +125,7 @@ def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) ->
     assert lines(panel, "calibration")["pairs kept aside"] == [one.observed for one in kept.calibration]
     label(panel, 6)
     run(panel, "refit")
-    assert panel.session._fit is fit  # it went on from where it was
+    assert panel.session.fit is fit  # it went on from where it was
     assert len(lines(panel, "accuracy")["held-out accuracy"]) == 2
     assert [badge["kind"] for badge in panel.component("badges")["badges"]] == ["monte-carlo", "learned"]
     sent(panel)
@@ -134,10 +134,10 @@ def test_a_refit_is_told_in_counts_and_drawn(panel: LabelPanel, micro: World) ->
 def test_a_label_that_was_taken_back_is_forgotten_by_the_fit(panel: LabelPanel) -> None:
     label(panel, 12)
     run(panel, "refit")
-    before = panel.session._fit
+    before = panel.session.fit
     panel.press("undo")
     run(panel, "refit")
-    assert panel.session._fit is not before
+    assert panel.session.fit is not before
     assert panel.session.reports[-1].labels == panel.session.reports[0].labels - 1
 
 

@@ -179,9 +179,24 @@ def test_a_job_is_shown_live_stopped_and_leaves_no_thread(panel: DemoPanel) -> N
     assert panel.job is not None
     assert panel.job.settle(2)
     assert time.monotonic() - started < SOON
-    assert panel.component("progress")["done"] == panel.ticks
+    assert panel.component("progress")["text"] == ""
     assert not panel.component("run")["disabled"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("rllab-")]
+
+
+def test_s_stops_while_a_job_runs_and_is_the_panels_own_key_otherwise(panel: DemoPanel) -> None:
+    def shortcut() -> object:
+        return panel.component("root")["shortcuts"]["s"]
+
+    assert (shortcut(), panel.component("stop")["disabled"]) == ("count", True)
+    panel.press("run")
+    assert (shortcut(), panel.component("stop")["disabled"], panel.doing) == ("stop", False, "demo run")
+    assert words(panel, "foot-words").endswith("s stops")
+    panel.press("stop")
+    assert (panel.component("progress")["text"], panel.component("stop")["disabled"]) == ("stopping", True)
+    assert panel.job is not None
+    assert panel.job.settle(2)
+    assert (shortcut(), panel.doing, panel.component("progress")["text"]) == ("count", "", "")
 
 
 def test_the_second_start_is_refused_in_a_sentence(panel: DemoPanel) -> None:
