@@ -13,7 +13,7 @@ from rllab.plots.states import credit_bars
 from rllab.plots.text import apportioned, fixed, plain
 from rllab.truth.groups import Group, credit, learned_values, no_values, sample_group, true_values
 from rllab.value.critic import ZeroCritic
-from rllab.widgets.engine.charts import Chip, Column, chart, chips, table, tint, visible
+from rllab.widgets.engine.charts import Column, chart, chips, table
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -36,6 +36,7 @@ from rllab.widgets.engine.components import (
     term,
 )
 from rllab.widgets.engine.panel import View
+from rllab.widgets.shared.tokens import number_chips, prompt_choice, token_names
 from rllab.widgets.shared.truth import is_small, small_tree, written
 from rllab.widgets.shared.worlds import WorldPanel, called, stale_notice
 from rllab.worlds import World
@@ -108,11 +109,10 @@ class AdvantagePanel(WorldPanel):
         )
 
     def _choices(self) -> Component:
-        prompts = [Option(prompt, prompt) for prompt in dict.fromkeys([self.prompt, *self.world.prompts])]
         return row(
             "choices",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
+            prompt_choice(self.world, self.prompt, self._choose_prompt, disabled=self.busy),
             number("samples", "responses", str(self.samples), self._set_samples, disabled=self.busy),
         )
 
@@ -146,17 +146,12 @@ class AdvantagePanel(WorldPanel):
         return stale_notice("this group was written", remedy, stale=self._is_stale)
 
     def _strip(self, tokens: Sequence[Token]) -> Component:
-        scale = max([0.1, *(abs(token.advantage) for token in tokens)])
-        items = [
-            Chip(token.text, number=fixed(token.advantage, signed=True), tint=tint(token.advantage, scale))
-            for token in tokens
-        ]
         return chips(
             "strip",
             "Tokens with their advantage; choosing one shows how it is computed",
-            items,
+            number_chips([token.text for token in tokens], [token.advantage for token in tokens]),
             self._select,
-            prompt=[self._name(token) for token in self.world.policy.encode(self._prompt)],
+            prompt=token_names(self.world.policy, self.world.policy.encode(self._prompt)),
             selected=self.selected,
             quantity="advantage",
             stamp=f"{self.seed}.{self.row}",
@@ -279,12 +274,13 @@ class AdvantagePanel(WorldPanel):
     def _tokens(self, made: Group) -> list[Token]:
         """Return the tokens of the response that is looked at, their numbers as they are written."""
         found = credit(made, self.values(made), gamma=self.gamma, lam=self.lam)
-        mask, ids = made.rollout.response_mask[self.row], made.rollout.response_ids(self.row)
+        mask = made.rollout.response_mask[self.row]
+        names = token_names(self.world.policy, made.rollout.response_ids(self.row))
         rows = (numbers[self.row][mask].tolist() for numbers in (made.rewards, found.deltas, found.advantages))
         tokens = []
-        for token, reward, td_error, advantage in zip(ids, *rows, strict=True):
+        for name, reward, td_error, advantage in zip(names, *rows, strict=True):
             delta, later = apportioned([td_error, advantage - td_error], advantage)
-            tokens.append(Token(self._name(token), written(reward), delta, later, written(advantage)))
+            tokens.append(Token(name, written(reward), delta, later, written(advantage)))
         return tokens
 
     def _true_values(self, made: Group) -> Tensor:
@@ -299,9 +295,6 @@ class AdvantagePanel(WorldPanel):
             return ()
         exact = credit(made, self._true_values(made), gamma=self.gamma, lam=0.0).deltas[self.row]
         return tuple(written(float(value)) for value in exact[made.rollout.response_mask[self.row]])
-
-    def _name(self, token: int) -> str:
-        return visible(self.world.policy.token_text(token))
 
     def _select(self, at: int) -> None:
         self.selected = at

@@ -10,10 +10,9 @@ from rllab.plots.text import MINUS, fixed, plain, probability, significant
 from rllab.plots.trees import path_tree
 from rllab.truth import Tree, exact
 from rllab.truth.enumeration import check_size
-from rllab.widgets.engine.charts import Chip, bars, chart, chips, tint, visible
+from rllab.widgets.engine.charts import bars, chart, chips, visible
 from rllab.widgets.engine.components import (
     Component,
-    Option,
     Words,
     bold,
     button,
@@ -24,10 +23,10 @@ from rllab.widgets.engine.components import (
     number,
     read_whole,
     row,
-    select,
     term,
 )
 from rllab.widgets.engine.panel import View
+from rllab.widgets.shared.tokens import number_chips, prompt_choice, token_names
 from rllab.widgets.shared.truth import (
     Backup,
     Cut,
@@ -90,12 +89,11 @@ class ExactTreePanel(WorldPanel):
         )
 
     def _choices(self) -> Component:
-        prompts = [Option(prompt, prompt) for prompt in dict.fromkeys([self.prompt, *self.world.prompts])]
         still = self.busy or self.tree is None or not self.prefix
         return row(
             "choices",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
+            prompt_choice(self.world, self.prompt, self._choose_prompt, disabled=self.busy),
             button("back", "One token back", lambda: self._move(self.prefix[:-1]), disabled=still),
             button("start", "To the prompt", lambda: self._move(()), disabled=still),
         )
@@ -117,19 +115,14 @@ class ExactTreePanel(WorldPanel):
         for at, token in enumerate(self.prefix):
             state = self.prefix[:at]
             moved.append(written(written(float(tree.Q(state)[token])) - written(tree.V(state))))
-        scale = max([0.1, *map(abs, moved)])
-        items = [
-            Chip(self._name(token), number=fixed(change, signed=True), tint=tint(change, scale))
-            for token, change in zip(self.prefix, moved, strict=True)
-        ]
         return chips(
             "strip",
             "Tokens with their advantage; choosing one shows the state before it",
-            items,
+            number_chips(token_names(self.world.policy, self.prefix), moved),
             lambda length: self._move(self.prefix[:length]),
             quantity="A",
-            prompt=[self._name(token) for token in self.world.policy.encode(self.prompt)],
-            selected=len(items),
+            prompt=token_names(self.world.policy, self.world.policy.encode(self.prompt)),
+            selected=len(self.prefix),
             next_name="the state on the screen",
         )
 

@@ -10,19 +10,7 @@ from rllab.course.tabular.loop import Moment
 from rllab.course.tabular.maze import MOVES, Maze
 from rllab.plots.text import fixed
 from rllab.widgets.engine.charts import Column, chart, table
-from rllab.widgets.engine.components import (
-    Component,
-    Option,
-    Span,
-    Words,
-    bold,
-    button,
-    columns,
-    group,
-    note,
-    radios,
-    row,
-)
+from rllab.widgets.engine.components import Component, Option, Words, bold, button, columns, group, note, radios, row
 from rllab.widgets.engine.panel import Panel, View
 
 LABELS = {"N": "North", "E": "East", "S": "South", "W": "West"}
@@ -120,7 +108,7 @@ class MazePanel(Panel):
         return row("controls", *moves, wander, button("again", "Start again", self.again))
 
     def _table(self) -> Component:
-        rows: list[list[Span | str]] = [
+        rows = [
             [
                 str(moment.t + 1),
                 str(moment.state),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from rllab.plots.states import Line, payment_bars, prefix_lines
 from rllab.plots.text import counted, fixed
 from rllab.policy.generation import generate
 from rllab.reward.reward import Reward
-from rllab.widgets.engine.charts import Chip, Column, chart, chips, table, tint, visible
+from rllab.widgets.engine.charts import Column, chart, chips, table
 from rllab.widgets.engine.components import (
     Component,
     Option,
@@ -31,6 +32,7 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import View
+from rllab.widgets.shared.tokens import number_chips, prompt_choice, token_names
 from rllab.widgets.shared.truth import written
 from rllab.widgets.shared.worlds import WorldPanel, called
 from rllab.worlds import World
@@ -148,12 +150,11 @@ class RewardPanel(WorldPanel):
         )
 
     def _source(self) -> Component:
-        prompts = [Option(prompt, prompt) for prompt in dict.fromkeys([self.prompt, *self.world.prompts])]
         label = "Write a response" if not self.versions else "Write another"
         return row(
             "source",
             self.world_choice(self.world),
-            select("prompt", "Prompt", prompts, self.prompt, self._choose_prompt, show_label=True, disabled=self.busy),
+            prompt_choice(self.world, self.prompt, self._choose_prompt, disabled=self.busy),
             button("write", label, self.write_response, main=True, disabled=self.busy),
             *([] if self.versions else [self._box("")]),
             *self.working(),
@@ -186,15 +187,11 @@ class RewardPanel(WorldPanel):
 
     def _strip(self, paid: Paid, tokens: Sequence[str]) -> Component:
         """Return the tokens with what each is paid."""
-        scale = max([0.1, *(abs(payment) for payment in paid.payments)])
-        items = [
-            Chip(token, number=fixed(payment, signed=True) if due else "\u2013", tint=tint(payment, scale))
-            for token, payment, due in zip(tokens, paid.payments, paid.due, strict=True)
-        ]
+        numbers = [payment if due else math.nan for payment, due in zip(paid.payments, paid.due, strict=True)]
         return chips(
             "strip",
             "Tokens with what they are paid; choosing one explains it",
-            items,
+            number_chips(tokens, numbers),
             self._select,
             prompt=self._texts(self.world.policy.encode(self.prompt)),
             selected=self.selected,
@@ -344,7 +341,7 @@ class RewardPanel(WorldPanel):
         return Paid(self._trace(reward, self.ids), self.timing, self.how)
 
     def _texts(self, ids: Sequence[int]) -> list[str]:
-        return [visible(self.world.policy.token_text(token)) for token in ids]
+        return token_names(self.world.policy, ids)
 
     def _select(self, at: int) -> None:
         self.selected, self._edited = at, ()

@@ -12,9 +12,10 @@ from rllab.plots.text import MINUS, fixed, plain, probability
 from rllab.policy.policy import Policy
 from rllab.truth.estimates import SURE, Candidates, difference
 from rllab.value.objective import Estimate, Objective
-from rllab.widgets.engine.charts import Bar, Chip, bars, chart, chips, tint, visible
+from rllab.widgets.engine.charts import Bar, bars, chart, chips, visible
 from rllab.widgets.engine.components import Component, Span, Words, bold, group, heading, note, term
 from rllab.widgets.shared.line import Line, ScoredToken, candidates
+from rllab.widgets.shared.tokens import number_chips
 from rllab.widgets.shared.truth import worth, written
 
 UNTRAINED = "The critic has not learned yet: it predicts 0 everywhere"
@@ -22,7 +23,6 @@ KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 SHOWN_BARS = 8
 FULL_WIDTHS = (0.1, 0.2, 0.5, 1.0)  # probabilities that a bar of full width may stand for
 SAME = 1e-5  # probabilities that differ by less differ by rounding
-LEAST_TINT = 0.1  # nats or reward units: smaller numbers stay pale even if they are the largest
 PICTURES = {  # by lens: the title of the curves, and what they are
     "policy": ("How undecided is each state", "entropy of the next token, and the surprise of the token written there"),
     "reward": ("How the reward scores the text so far", "score of the text up to and including each token"),
@@ -287,17 +287,11 @@ def strip(view: StepperView, show: Show, on_set: Callable[[int], object], *, sta
     """
     line = view.line
     numbers = [show.number(view, at) for at in range(len(line.written))]
-    scale = max([LEAST_TINT, *(abs(number) for number in numbers if math.isfinite(number))])
-    texts = [fixed(number, signed=True) if show.signed else probability(number) for number in numbers]
-    items = [
-        Chip(
-            visible(token.token),
-            number=shown if math.isfinite(number) else "\u2013",  # no V after the end
-            tint=tint(number, scale) if show.signed else 0,
-            forced=not token.sampled,
-        )
-        for token, number, shown in zip(line.written, numbers, texts, strict=True)
-    ]
+    items = number_chips(
+        [visible(token) for token in line.tokens], numbers, forced=[not token.sampled for token in line.written]
+    )
+    if not show.signed:  # a size has no direction, so no colour
+        items = [replace(item, number=probability(at), tint=0) for item, at in zip(items, numbers, strict=True)]
     return chips(
         "strip",
         "Tokens; choosing one shows the state before it",

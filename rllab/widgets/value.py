@@ -14,7 +14,7 @@ from rllab.truth.estimates import estimate_along
 from rllab.truth.what_if import Continuations, WhatIf, continuations
 from rllab.value.critic import ZeroCritic
 from rllab.value.objective import Estimate
-from rllab.widgets.engine.charts import Chip, chart, chips, tint, visible
+from rllab.widgets.engine.charts import chart, chips, visible
 from rllab.widgets.engine.components import (
     Component,
     Words,
@@ -30,6 +30,7 @@ from rllab.widgets.engine.components import (
     text,
 )
 from rllab.widgets.engine.panel import View
+from rllab.widgets.shared.tokens import number_chips, token_names
 from rllab.widgets.shared.truth import (
     SEED,
     UNCHOSEN,
@@ -155,28 +156,19 @@ class ValuePanel(WorldPanel):
 
     def _strip(self, known: Known) -> Component:
         """Return the response's tokens with the change of V that each made."""
-        policy, kind = self.stepper.world.policy, known.best[0]
-        changes = known.changes or [math.nan] * len(self.stepper.steps)
-        scale = max([0.1, *(abs(change) for change in changes if math.isfinite(change))])
-        items = [
-            Chip(
-                visible(step.token),
-                number="\u2013" if math.isnan(change) else fixed(change, signed=True),
-                tint=tint(change, scale),
-                forced=not step.sampled,
-            )
-            for step, change in zip(self.stepper.steps, changes, strict=True)
-        ]
+        policy, steps, kind = self.stepper.world.policy, self.stepper.steps, known.best[0]
+        changes = known.changes or [math.nan] * len(steps)
+        forced = [not step.sampled for step in steps]
         return chips(
             "strip",
             "Tokens with the change of V; choosing one shows the state before it",
-            items,
+            number_chips(token_names(policy, self.stepper.prefix_ids), changes, forced=forced),
             self._select,
-            prompt=[visible(policy.token_text(token)) for token in self.stepper.prompt_ids],
+            prompt=token_names(policy, self.stepper.prompt_ids),
             selected=self.selected,
             next_name="the end of the response",
             quantity=f"change of V ({kind})" if kind else "change of V, not known yet",
-            stamp=str(len(self.stepper.steps)),
+            stamp=str(len(steps)),
         )
 
     def _values(self, known: Known) -> Component:
