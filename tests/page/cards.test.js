@@ -72,6 +72,18 @@ test("a fast learner does not wait for Python", async () => {
   assert.deepEqual(rows(), ["ab", "c"]);
 });
 
+test("a board that is taken away lets go of the pointer", async () => {
+  const { find, screen, sent } = board();
+  const at = (type, x) => new PointerEvent(type, { bubbles: true, button: 0, clientX: x, clientY: 0 });
+  find("[data-card=a]").dispatchEvent(at("pointerdown", 0));
+  window.dispatchEvent(at("pointermove", 20));
+  await settled();
+  assert.equal(find("[aria-pressed=true]").dataset.card, "a");
+  screen.close();
+  for (const type of ["pointermove", "pointerup"]) window.dispatchEvent(at(type, 40));
+  assert.deepEqual(sent, []);
+});
+
 test("a click lifts a card, and a second one puts it back", async () => {
   const { find, sent } = board();
   const lifted = () => find("[aria-pressed=true]")?.dataset.card;

@@ -32,7 +32,7 @@ test("every component is drawn, with its key", () => {
     unknown: { kind: "no such kind" },
   };
   const root = { children: Object.keys(parts).filter((key) => key !== "inside") };
-  const { all, find, screen } = open(parts, root);
+  const { all, change, find, screen } = open(parts, root);
   const drawn = all("[data-key]").map((element) => element.dataset.key);
   assert.deepEqual(new Set(drawn), new Set(["root", ...Object.keys(parts)].filter((key) => key !== "unknown")));
   assert.equal(find("section").getAttribute("aria-label"), "Test");
@@ -42,6 +42,8 @@ test("every component is drawn, with its key", () => {
   assert.deepEqual([find("progress").max, find("progress").value], [10, 3]);
   assert.deepEqual([find("th").className, find("td").textContent], ["number", "0.8"]);
   assert.deepEqual([find(".bar.rest").tagName, find("button.bar .fill").style.width], ["DIV", "50%"]);
+  change({ progress: { total: 0 } }); // the end is not known
+  assert.equal(find("progress").hasAttribute("value"), false);
   screen.close();
 });
 
@@ -133,6 +135,15 @@ test("what is being typed is the learner's; what was refused goes back", () => {
     ["box", "set", "zebra"],
     ["go", "press", null],
   ]);
+});
+
+test("a box that is taken away while something is being typed is silent", () => {
+  const { change, find, sent } = open({ box, go });
+  const input = find("input");
+  enter(input, "half a wo");
+  change({ root: { children: ["go"] } });
+  enter(input, "half a wo", "change"); // as Chromium does
+  assert.deepEqual(sent, []);
 });
 
 test("a slider that is dragged is not pulled back by an older picture", async (t) => {

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rllab.widgets.engine import assets
+from tests.project.test_pages import rows
 
+PACKAGES = Path(__file__).with_name("package.json")
 LOCK = Path(__file__).with_name("package-lock.json")
 
 
@@ -47,6 +49,13 @@ def test_what_others_wrote_is_unchanged_and_named() -> None:
     assert named == held
     assert notices in assets.script()
     assert "Permission is hereby granted" in notices
+
+
+def test_every_package_has_its_reason_and_one_version(root: Path) -> None:
+    told = {name.strip() for cell in rows(root / "CONTRIBUTING.md", "JavaScript, and why") for name in cell.split(",")}
+    asked = json.loads(PACKAGES.read_text("utf-8"))["devDependencies"]
+    assert told == asked.keys()
+    assert all(re.fullmatch(r"[0-9.]+", version) for version in asked.values())
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -48,7 +48,7 @@ class Cards extends Component {
   lifted = null;
   /** @type {Position[]} what was put down, oldest first: a fast learner moves several cards before Python answers */
   sent = [];
-  /** @type {{ moved: boolean } | null} */
+  /** @type {{ moved: boolean, end(): void } | null} */
   drag = null;
 
   /** Return the cards of each place as the learner has put them, whatever the kernel has heard of it. */
@@ -82,6 +82,10 @@ class Cards extends Component {
   componentDidUpdate(_props, _state, focused) {
     if (focused !== this.focused()) this.find(focused)?.focus({ preventScroll: true });
     oneTabStop(this.order(), this.order().findIndex((card) => card.dataset.card === this.lifted?.id));
+  }
+
+  componentWillUnmount() {
+    this.drag?.end();
   }
 
   /** @param {Position | null} position */
@@ -163,12 +167,17 @@ class Cards extends Component {
   grab(event) {
     const card = event.target.closest(".card");
     if (!(card instanceof HTMLElement) || event.button !== 0) return;
-    /** @type {{ moved: boolean }} */
-    const drag = { moved: false };
-    this.drag = drag;
     const id = String(card.dataset.card);
     const listening = new AbortController();
     const { signal } = listening;
+    const drag = {
+      moved: false,
+      end: () => {
+        listening.abort();
+        setTimeout(() => (this.drag = null)); // after the click that belongs to this release
+      },
+    };
+    this.drag = drag;
     window.addEventListener("pointermove", (at) => {
       if (!drag.moved && Math.hypot(at.clientX - event.clientX, at.clientY - event.clientY) < 6) return;
       if (!drag.moved) this.lift(card);
@@ -176,17 +185,13 @@ class Cards extends Component {
       const position = this.under(at, id);
       if (position && this.lifted) this.hover(position);
     }, { signal });
-    const end = () => {
-      listening.abort();
-      setTimeout(() => (this.drag = null)); // after the click that belongs to this release
-    };
     window.addEventListener("pointerup", (at) => {
       if (drag.moved && this.lifted && !this.dropUnder(at, id)) this.hover(null);
-      end();
+      drag.end();
     }, { signal });
     window.addEventListener("pointercancel", () => {
       if (drag.moved) this.hover(null);
-      end();
+      drag.end();
     }, { signal });
   }
 

@@ -34,8 +34,9 @@ class Text extends Component {
     if (input.value !== spec.value) input.value = spec.value;
   }
 
+  /** Send what was typed; a browser asks for that also while it takes a box with the focus out of the page. */
   commit() {
-    const { value } = this.box.current;
+    const value = this.box.current?.value ?? this.sent;
     if (value === this.sent) return;
     this.sent = value;
     this.props.actions.set(value);

@@ -1,4 +1,4 @@
-// The types of what Python sends (components.py, marks.py and answers.py make it: one strict JSON object per component),
+// The types of what Python sends (components.py and charts.py make it: one strict JSON object per component),
 // and of what a component is given. Only the type check reads this file.
 
 import type { ComponentChildren, ComponentType } from "./vendor/preact.js";
