@@ -499,7 +499,7 @@ def _straight(agreement: float) -> str:
     share = f"{max(agreement, 0.0):.0%}"
     if agreement >= STRAIGHT:
         return f"The gradient predicted {share} of what changed along this text."
-    verdict = "the step is long for a straight line" if agreement >= BENT else "a step this long cannot be predicted so"
+    verdict = "the step is long for a straight line" if agreement >= BENT else "a step this long cannot be predicted"
     return f"The gradient predicted only {share} of what changed along this text: {verdict}."
 
 

@@ -95,7 +95,7 @@ def test_keys_label_and_jupyterlab_takes_none_of_them(notebook: Notebook, label:
 def test_a_refit_is_drawn_and_carried_to_training(notebook: Notebook, label: Locator) -> None:
     judge(notebook, label, 8)
     notebook.page.keyboard.press("r")
-    expect(label.locator(".reading")).to_contain_text("kept aside", timeout=60_000)
+    expect(label.locator(".reading")).to_contain_text("held-out", timeout=60_000)
     expect(label.locator(".main-svg").first).to_be_visible(timeout=30_000)
     assert label.locator(".reading b").text_content() == notebook.value(
         "(lambda f: f'{f.ranked_alike:g} of {f.pairs}')(labels.session.reports[-1].held_out)"
@@ -119,7 +119,7 @@ def test_delete_not_and_look(notebook: Notebook, reward: Locator) -> None:
         "[f'{x:+.2f}'.replace('-', '\\u2212') for x in rewards._paid(rewards.world.reward).payments]"
     )
     reward.locator(".strip [role=option]").nth(1).click()
-    expect(reward.locator(".reading")).to_contain_text("not takes the score")
+    expect(reward.locator(".reading")).to_contain_text("not moves the score")
     notebook.page.keyboard.press("d")
     expect(reward.locator(".reading")).to_contain_text("Without “not”: the score goes from")
     expect(box).to_have_value("is happy")
