@@ -1,6 +1,6 @@
-"""The algorithms as values: which settings each reads, how it makes advantages, how it weighs log-probs.
+"""The algorithms as values: which settings each reads, how it computes advantages, and its policy loss.
 
-Nothing elsewhere asks for an algorithm's name. A new one is a new value in ALGORITHMS.
+No other code asks for an algorithm's name. A new one is a new value in ALGORITHMS.
 """
 
 from __future__ import annotations
@@ -30,20 +30,40 @@ COMMON = frozenset(vars(Config())) - CRITIC - CLIP - {"whiten", "scale_by_std"}
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One way to turn rewards into an update of the policy."""
+    """One way to turn rewards into an update of the policy.
+
+    Args:
+        name: Its name in code.
+        title: Its name on the screen.
+        idea: What it does, in one sentence for the screen.
+        fields: Names of the settings that it reads.
+        uses_critic: Whether it has a critic.
+        advantages: Rollout, rewards (B, T) and settings -> advantages and returns, (B, T) each.
+        policy_loss: Log-probs, rollout, weights, mask and settings -> losses, (B, T).
+        defaults: Settings in which it differs from Config's defaults.
+        per_response: Whether all tokens of a response have one advantage, from the sum of its rewards.
+    """
 
     name: str
     title: str
-    idea: str  # one sentence for the screen
-    fields: frozenset[str]  # the settings that it reads
+    idea: str
+    fields: frozenset[str]
     uses_critic: bool
     advantages: AdvantageRule
     policy_loss: PolicyLoss
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    per_response: bool = False  # one advantage for the whole response, from the sum of what it was paid
+    per_response: bool = False
 
     def check(self, config: Config, base: Config) -> None:
-        """Refuse a setting that this algorithm would silently ignore."""
+        """Raise LabError if a setting was changed that this algorithm does not read.
+
+        Args:
+            config: The settings.
+            base: The world's own settings for this algorithm.
+
+        Raises:
+            LabError: If the algorithm would silently ignore a setting.
+        """
         for name in vars(base):
             if name not in self.fields and getattr(config, name) != getattr(base, name):
                 remedy = f"{self.title} does not read it; leave it at {getattr(base, name)}"
@@ -57,53 +77,121 @@ class Algorithm:
 
 
 def returns_as_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """Take the reward still to come as the advantage: no baseline but what whitening subtracts."""
+    """Return the return as the advantage: no baseline but what whitening subtracts (REINFORCE, Williams 1992).
+
+    Args:
+        rollout: The batch.
+        rewards: r_t, (B, T), reward units.
+        config: The settings.
+
+    Returns:
+        Advantages and returns, (B, T) each.
+    """
     returns = discounted_returns(rewards, rollout.response_mask, gamma=config.gamma)
     return returns, returns
 
 
 def critic_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """Compare with the critic by generalized advantage estimation."""
+    """Compute advantages over the critic by generalized advantage estimation (Schulman et al. 2016).
+
+    Args:
+        rollout: The batch.
+        rewards: r_t, (B, T), reward units.
+        config: The settings.
+
+    Returns:
+        Advantages and returns, (B, T) each.
+    """
     bootstrap = rollout.bootstrap if config.truncation == "bootstrap" else torch.zeros_like(rollout.bootstrap)
     return gae(rewards, rollout.values, rollout.response_mask, gamma=config.gamma, lam=config.lam, bootstrap=bootstrap)
 
 
 def leave_one_out_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """Compare each response with the others to the same prompt; every token gets the same advantage."""
+    """Compute each response's advantage over the others to the same prompt, the same for every token (RLOO).
+
+    Args:
+        rollout: The batch.
+        rewards: r_t, (B, T), reward units.
+        config: The settings.
+
+    Returns:
+        Advantages and returns, (B, T) each.
+    """
     del config  # has no setting for it
     total = masked_sum(rewards, rollout.response_mask, dim=1)  # (B,)
     return _to_tokens(leave_one_out(total, rollout.group), rollout), _to_tokens(total, rollout)
 
 
 def group_advantages(rollout: Rollout, rewards: Tensor, config: Config) -> tuple[Tensor, Tensor]:
-    """Compare each response with the mean of its group, in units of the group's spread where asked."""
+    """Compute each response's advantage over the mean of its group, in units of its spread where asked (GRPO).
+
+    Args:
+        rollout: The batch.
+        rewards: r_t, (B, T), reward units.
+        config: The settings.
+
+    Returns:
+        Advantages and returns, (B, T) each.
+    """
     total = masked_sum(rewards, rollout.response_mask, dim=1)  # (B,)
     relative = group_relative(total, rollout.group, scale=config.scale_by_std)
     return _to_tokens(relative, rollout), _to_tokens(total, rollout)
 
 
 def plain_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tensor, config: Config) -> Tensor:
-    """Weigh log-probs by advantages, (B, T)."""
+    """Compute the plain policy gradient loss.
+
+    Args:
+        logprobs: log π(a_t|s_t) of the policy being trained, (B, T), nats.
+        rollout: The batch, with the old log-probs.
+        weights: What multiplies the log-probs or ratios, (B, T).
+        mask: The tokens that carry gradient, (B, T).
+        config: The settings.
+
+    Returns:
+        Losses, (B, T).
+    """
     del rollout, config  # the plain loss looks at neither
     return policy_gradient_loss(logprobs, weights, mask)
 
 
 def clipped_loss(logprobs: Tensor, rollout: Rollout, weights: Tensor, mask: Tensor, config: Config) -> Tensor:
-    """Weigh ratios by advantages and stop at the clip, in the form that `clip_mode` names, (B, T)."""
+    """Compute the clipped loss, in the form that `clip_mode` names.
+
+    Args:
+        logprobs: log π(a_t|s_t) of the policy being trained, (B, T), nats.
+        rollout: The batch, with the old log-probs.
+        weights: What multiplies the log-probs or ratios, (B, T).
+        mask: The tokens that carry gradient, (B, T).
+        config: The settings.
+
+    Returns:
+        Losses, (B, T).
+    """
     form = CLIP_FORMS[config.clip_mode]
     high = config.clip_eps_high
     return form(logprobs, rollout.logprobs, weights, mask, clip_eps=config.clip_eps, clip_eps_high=high)
 
 
 def get_algorithm(name: str) -> Algorithm:
-    """Return the algorithm of that name."""
+    """Return the algorithm of that name.
+
+    Args:
+        name: reinforce, a2c, ppo, rloo or grpo.
+
+    Returns:
+        The algorithm.
+
+    Raises:
+        LabError: If there is no such algorithm.
+    """
     if name not in ALGORITHMS:
         raise LabError.choice("algorithm", name, ALGORITHMS)
     return ALGORITHMS[name]
 
 
 def _to_tokens(per_row: Tensor, rollout: Rollout) -> Tensor:
-    """Give every response token the number of its row, (B, T)."""
+    """Return the number of its row for every response token, (B, T)."""
     return torch.where(rollout.response_mask, per_row[:, None], 0.0)
 
 
@@ -125,7 +213,7 @@ ALGORITHMS = {
         Algorithm(
             name="a2c",
             title="A2C",
-            idea="a critic says what was to be expected; only the surprise moves the policy",
+            idea="a critic predicts the return; only the surprise moves the policy",
             fields=COMMON | CRITIC | {"whiten"},
             uses_critic=True,
             advantages=critic_advantages,

@@ -1,4 +1,4 @@
-"""Say which positions of a padded batch count, and compute over those alone.
+"""Masks: which positions of a padded batch count, and sums over those alone.
 
 A mask is boolean or 0/1, True = counts. A batch of two responses, the first of three
 tokens with its end token, the second of five:
@@ -21,10 +21,17 @@ from rllab.core.errors import LabError
 
 
 def until_end(lengths: Tensor, *, width: int) -> Tensor:
-    """Make the response mask: True for the first ``lengths[b]`` columns of row b.
+    """Return the response mask: True for the first `lengths[b]` columns of row b.
 
-    lengths: (B,) integers, end token included. Returns (B, width) bool.
-    Raises LabError when a length is negative or larger than the width.
+    Args:
+        lengths: Tokens of each response, end token included, (B,) integers.
+        width: T.
+
+    Returns:
+        The mask, (B, T) bool.
+
+    Raises:
+        LabError: If a length is negative or larger than the width.
     """
     if lengths.numel() and (int(lengths.min()) < 0 or int(lengths.max()) > width):
         raise LabError("lengths", lengths.tolist(), f"keep every length between 0 and {width}")
@@ -33,14 +40,23 @@ def until_end(lengths: Tensor, *, width: int) -> Tensor:
 
 
 def apply_mask(x: Tensor, mask: Tensor, *, value: float = 0.0, name: str = "x") -> Tensor:
-    """Put ``value`` where the mask is off, whatever stood there.
+    """Return x with `value` where the mask is off, whatever was there.
 
     Multiplying by a mask is not enough: 0·inf and 0·NaN are NaN, and an overflow that is
     masked afterwards still poisons the gradient. So every function of this package cleans
     its inputs here, before any exp or log. The gradient at an off position is exactly 0.
 
-    x, mask: the same shape. ``name`` is what an error calls x.
-    Raises LabError when the shapes differ, instead of broadcasting rows over columns.
+    Args:
+        x: Numbers, (...).
+        mask: Which of them count, (...).
+        value: What the others become.
+        name: What an error calls x.
+
+    Returns:
+        The cleaned numbers, (...).
+
+    Raises:
+        LabError: If the shapes differ; rows are never broadcast over columns.
     """
     if x.shape != mask.shape:
         remedy = f"give it the shape of its mask, {tuple(mask.shape)}"
@@ -49,20 +65,43 @@ def apply_mask(x: Tensor, mask: Tensor, *, value: float = 0.0, name: str = "x") 
 
 
 def masked_sum(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
-    """Sum over the positions that count: Σ_{i: m_i} x_i, 0 where none counts."""
+    """Return the sum over the positions that count: Σ_{i: m_i} x_i.
+
+    Args:
+        x: Numbers, (...).
+        mask: Which of them count, (...).
+        dim: The dimension to sum over; None for all.
+
+    Returns:
+        The sum, 0 where none counts.
+    """
     return apply_mask(x, mask).sum(dim=dim)
 
 
 def masked_mean(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
-    """Average over the positions that count: (1/n)·Σ_{i: m_i} x_i, 0 where none counts."""
+    """Return the mean over the positions that count: (1/n)·Σ_{i: m_i} x_i.
+
+    Args:
+        x: Numbers, (...).
+        mask: Which of them count, (...).
+        dim: The dimension to average over; None for all.
+
+    Returns:
+        The mean, 0 where none counts.
+    """
     count = mask.bool().sum(dim=dim)
     return masked_sum(x, mask, dim=dim) / count.clamp(min=1)
 
 
 def masked_var(x: Tensor, mask: Tensor) -> Tensor:
-    """Give the sample variance over the positions that count, a scalar.
+    """Return the sample variance over the positions that count: (1/(n−1))·Σ_{i: m_i} (x_i − x̄)².
 
-    (1/(n−1))·Σ_{i: m_i} (x_i − x̄)²; 0 for n < 2.
+    Args:
+        x: Numbers, (...).
+        mask: Which of them count, (...).
+
+    Returns:
+        A scalar, 0 for n < 2.
     """
     count = mask.bool().sum()
     squares = (apply_mask(x, mask) - masked_mean(x, mask)).square()
@@ -70,9 +109,13 @@ def masked_var(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def last_index(mask: Tensor) -> Tensor:
-    """Find the last column that counts in each row, −1 where none does.
+    """Return the last column that counts in each row.
 
-    mask: (B, T). Returns (B,) long.
+    Args:
+        mask: Which positions count, (B, T).
+
+    Returns:
+        Columns, (B,) long; −1 where none counts.
     """
     before = torch.full((*mask.shape[:-1], 1), -1, device=mask.device)  # found where nothing counts
     columns = torch.arange(mask.shape[-1], device=mask.device)

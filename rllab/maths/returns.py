@@ -1,8 +1,8 @@
-"""Turn scores into rewards per token, and rewards into returns and advantages.
+"""Rewards per token from scores, and returns and advantages from rewards.
 
 Time: the reward r_t and the value V(s_t) of column t belong to the action y_t and to the
 state *before* it; choosing y_t leads to s_{t+1}. The value after a row's last column is 0
-where the response ended, and ``bootstrap[b]`` where it was cut by the length limit:
+where the response ended, and `bootstrap[b]` where it was cut by the length limit:
 
     column t        0      1      2      3      4      after
     row 0  V      V(s0)  V(s1)  V(s2)    ·      ·      0             ended at column 2
@@ -28,32 +28,49 @@ def token_rewards(
     *,
     kl_coef: float,
 ) -> Tensor:
-    """Join score and KL penalty: r_t = score_t − β·(log π(a_t|s_t) − log π_ref(a_t|s_t)).
+    """Compute the reward of each token: r_t = score_t − β·(log π(a_t|s_t) − log π_ref(a_t|s_t)).
 
-    Stiennon et al. 2020; β is ``kl_coef`` in reward per nat. Scores of shape (B,) are paid at
+    Stiennon et al. 2020; β is `kl_coef`. Scores of shape (B,) are paid at
     each row's last position that counts (a row without one is paid nothing); scores of shape
     (B, T) are taken as they are:
 
         scores (B,)     2.0    kl_coef 0        r   0.0  0.0  2.0   ·    ·
                        −1.0                         0.0  0.0  0.0  0.0 −1.0
 
-    logprobs, ref_logprobs, mask: (B, T). Returns (B, T), 0 where the mask is off.
-    Raises LabError when the scores have another shape.
+    Args:
+        scores: Scores of rows, (B,), or of tokens, (B, T), reward units.
+        logprobs: log π(a_t|s_t), (B, T), nats.
+        ref_logprobs: log π_ref(a_t|s_t), (B, T), nats.
+        mask: Which positions count, (B, T).
+        kl_coef: β, in reward units per nat.
+
+    Returns:
+        Rewards, (B, T), 0 where the mask is off.
+
+    Raises:
+        LabError: If the scores have another shape.
     """
     clean = apply_mask(logprobs, mask, name="logprobs"), apply_mask(ref_logprobs, mask, name="ref_logprobs")
     return apply_kl_penalty(_paid(scores, mask), kl_k1(*clean), mask, kl_coef=kl_coef)
 
 
 def apply_kl_penalty(rewards: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
-    """Take the price of divergence off the rewards: r_t − β·KL_t, whatever estimated KL_t.
+    """Subtract the price of divergence from the rewards: r_t − β·KL_t, whatever estimated KL_t.
 
-    rewards, kl (nats), mask: (B, T). Returns (B, T), 0 where the mask is off.
+    Args:
+        rewards: r_t, (B, T), reward units.
+        kl: KL_t, (B, T), nats.
+        mask: Which positions count, (B, T).
+        kl_coef: β, in reward units per nat.
+
+    Returns:
+        Rewards, (B, T), 0 where the mask is off.
     """
     return apply_mask(rewards, mask, name="rewards") - kl_coef * apply_mask(kl, mask, name="kl")
 
 
 def _paid(scores: Tensor, mask: Tensor) -> Tensor:
-    """Place the scores on their columns, (B, T)."""
+    """Return the scores on their columns, (B, T)."""
     if scores.shape == mask.shape:
         return apply_mask(scores, mask, name="scores")
     if scores.shape != mask.shape[:1]:
@@ -65,9 +82,15 @@ def _paid(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
-    """Sum what is still to come: G_t = Σ_{k≥t} γ^{k−t}·r_k = r_t + γ·G_{t+1}.
+    """Compute the return from each step on: G_t = Σ_{k≥t} γ^{k−t}·r_k = r_t + γ·G_{t+1}.
 
-    rewards, mask: (B, T). Returns (B, T), 0 where the mask is off.
+    Args:
+        rewards: r_t, (B, T), reward units.
+        mask: Which positions count, (B, T).
+        gamma: Discount per token.
+
+    Returns:
+        Returns, (B, T), 0 where the mask is off.
     """
     counts = mask.bool()
     clean = apply_mask(rewards, mask, name="rewards")
@@ -87,13 +110,23 @@ def td_errors(
     gamma: float,
     bootstrap: Tensor | None = None,
 ) -> Tensor:
-    """Measure each step's surprise: δ_t = r_t + γ·V(s_{t+1}) − V(s_t).
+    """Compute the TD error of each step: δ_t = r_t + γ·V(s_{t+1}) − V(s_t).
 
     Sutton 1988. With the true V it is the advantage itself, as the transition to s_{t+1} is
-    deterministic. After the last position V is 0, or ``bootstrap`` where a row was cut.
+    deterministic. After the last position V is 0, or `bootstrap` where a row was cut.
 
-    rewards, values, mask: (B, T); bootstrap: (B,), 0 for the rows that ended; None = all ended.
-    Returns (B, T), 0 where the mask is off.
+    Args:
+        rewards: r_t, (B, T), reward units.
+        values: V(s_t), (B, T), reward units.
+        mask: Which positions count, (B, T).
+        gamma: Discount per token.
+        bootstrap: V after the last position, (B,), 0 for the rows that ended; None where all ended.
+
+    Returns:
+        TD errors, (B, T), 0 where the mask is off.
+
+    Raises:
+        LabError: If a shape is wrong.
     """
     clean_rewards = apply_mask(rewards, mask, name="rewards")
     clean_values = apply_mask(values, mask, name="values")
@@ -110,13 +143,24 @@ def gae(
     lam: float,
     bootstrap: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Blend TD errors over time: Â_t = Σ_l (γλ)^l·δ_{t+l}; returns Â_t + V(s_t) besides.
+    """Compute generalized advantage estimates: Â_t = Σ_l (γλ)^l·δ_{t+l}, and the λ-returns Â_t + V(s_t).
 
     Schulman et al. 2016 (GAE). λ=0 gives the TD error, λ=1 the return minus the value; the
-    second result is the λ-return that the critic is fitted to. Nothing is whitened here.
+    λ-return is what the critic is fitted to. Nothing is whitened here.
 
-    rewards, values, mask: (B, T); bootstrap: (B,), 0 for the rows that ended; None = all ended.
-    Returns (advantages, returns), both (B, T) and 0 where the mask is off.
+    Args:
+        rewards: r_t, (B, T), reward units.
+        values: V(s_t), (B, T), reward units.
+        mask: Which positions count, (B, T).
+        gamma: Discount per token.
+        lam: λ.
+        bootstrap: V after the last position, (B,), 0 for the rows that ended; None where all ended.
+
+    Returns:
+        Advantages and returns, (B, T) each, 0 where the mask is off.
+
+    Raises:
+        LabError: If a shape is wrong.
     """
     deltas = td_errors(rewards, values, mask, gamma=gamma, bootstrap=bootstrap)
     advantages = discounted_returns(deltas, mask, gamma=gamma * lam)
@@ -125,7 +169,7 @@ def gae(
 
 
 def _next_values(values: Tensor, mask: Tensor, bootstrap: Tensor | None) -> Tensor:
-    """Find V(s_{t+1}) for every column: the value at the next position that counts, (B, T)."""
+    """Return V(s_{t+1}) for every column: the value at the next position that counts, (B, T)."""
     counts = mask.bool()
     following = values.new_zeros(values.shape[:-1]) if bootstrap is None else bootstrap
     if following.shape != values.shape[:-1]:
@@ -139,5 +183,5 @@ def _next_values(values: Tensor, mask: Tensor, bootstrap: Tensor | None) -> Tens
 
 
 def _restack(backwards: list[Tensor], like: Tensor) -> Tensor:
-    """Join columns collected from the last to the first into the shape of ``like``."""
+    """Join columns collected from the last to the first into the shape of `like`."""
     return torch.stack(backwards[::-1], dim=-1) if backwards else torch.zeros_like(like)

@@ -30,11 +30,26 @@ def evaluate(
     micro_batch_size: int | None = None,
     job: Job = NO_JOB,
 ) -> Rollout:
-    """Return what a policy, its reference and a critic say of every response token.
+    """Compute log-probs, entropies and values of every response token in one full pass.
 
-    Log-probs are those of the temperature-scaled, unfiltered softmax, from a full pass without dropout and in
-    the same slices as the update, so that the ratio of the first epoch is 1. Without a reference, or
-    while the policy's weights are still the reference's, the reference's numbers are the policy's own.
+    Log-probs are those of the temperature-scaled, unfiltered softmax, without dropout and in the same slices as the
+    update, so that the ratio of the first epoch is 1.
+
+    Args:
+        policy: The policy π.
+        sequences: The rows to evaluate.
+        reference: The reference π_ref; without one, or while it has the policy's weights, it is the policy itself.
+        critic: Estimates V; 0 everywhere without one.
+        temperature: Divides the logits of policy and reference.
+        micro_batch_size: Rows of one pass; by default as many as fit into the memory budget for logits.
+        job: The running job; a stop takes effect between two passes.
+
+    Returns:
+        The rows with (B, T) numbers for each token, in nats and reward units.
+
+    Raises:
+        LabError: If micro_batch_size is not a whole number of at least 1.
+        Stopped: If the job was asked to end.
     """
     if micro_batch_size is not None:
         check_count("micro_batch_size", micro_batch_size)
@@ -79,13 +94,29 @@ def _evaluate_rows(
 
 
 def slices(rows: int, *, size: int) -> Iterator[slice]:
-    """Cut rows into consecutive slices of at most `size`."""
+    """Cut rows into consecutive slices.
+
+    Args:
+        rows: Number of rows.
+        size: Most rows of one slice.
+
+    Yields:
+        The slices in their order.
+    """
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 
 
 def rows_within_budget(policy: Policy, sequences: Sequences) -> int:
-    """Return how many rows fit into one pass, by the memory of their logits."""
+    """Return how many rows fit into one pass, by the memory of their logits.
+
+    Args:
+        policy: The policy that reads them.
+        sequences: The rows.
+
+    Returns:
+        At least 1.
+    """
     width = sequences.response_mask.shape[1] + 1
     per_row = 3 * width * policy.vocabulary * policy.dtype.itemsize
     return max(1, LOGITS_BUDGET // per_row)

@@ -1,4 +1,4 @@
-"""What a value is the value of, and what an estimate of it has to say about itself."""
+"""What a value predicts (the objective), and an estimate of it with its uncertainty."""
 
 from __future__ import annotations
 
@@ -20,14 +20,27 @@ SETTINGS = ("kl_coef", "gamma", "timing", "temperature", "prefix_pay", "missing_
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The sum that a value expects: sum_k gamma^k (r_k - kl_coef KL_k), when and how r is paid.
+    """The return whose expectation a value is: Σ_k γ^k (r_k - kl_coef · KL_k), with when and how r is paid.
 
-    A critic and the truth can only be compared when both speak of the same objective, so both carry it.
+    A critic and the truth can only be compared when both refer to the same objective, so both carry it.
+
+    Args:
+        reward: What pays r.
+        reference: The policy from which KL is measured.
+        kl_coef: Price of divergence, in reward units per nat; 0 where the KL is a term of the loss.
+        gamma: Discount per token.
+        timing: When the reward is paid: token, sentence or end.
+        temperature: Divides the logits of policy and reference.
+        prefix_pay: Whether increments or levels of the prefix score are paid.
+        missing_eos_penalty: Taken off where a response has no end token, in reward units.
+
+    Raises:
+        LabError: If a setting is not an allowed choice or is out of range.
     """
 
     reward: Reward
     reference: Policy
-    kl_coef: float  # reward units per nat; 0 where the KL is a term of the loss
+    kl_coef: float
     gamma: float
     timing: Timing
     temperature: float
@@ -36,7 +49,16 @@ class Objective:
 
     @classmethod
     def of(cls, config: Config, *, reward: Reward, reference: Policy) -> Objective:
-        """Return the objective that a run with these settings pursues."""
+        """Return the objective that a run with these settings maximises.
+
+        Args:
+            config: The run's settings.
+            reward: The reward that it sees.
+            reference: The policy from which KL is measured.
+
+        Returns:
+            The objective.
+        """
         return cls(
             reward=reward,
             reference=reference,
@@ -49,14 +71,21 @@ class Objective:
         )
 
     def __post_init__(self) -> None:
-        """Refuse any value that has no meaning, in a sentence."""
+        """Raise LabError if any setting is not an allowed choice or is out of range."""
         for name in SETTINGS:
             check_setting(name, getattr(self, name))
 
     def score(self, sequences: Sequences) -> Scores:
-        """Score rows and lay out what is paid at each token, the penalty for a missing end included.
+        """Score rows, the penalty for a missing end included; padding is zeroed and non-finite scores are rejected.
 
-        Whoever asks, for a run or for the truth, is spared numbers on padding and numbers that are none.
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Totals, (B,), their parts, and what is paid at each token, (B, T).
+
+        Raises:
+            LabError: If a score is NaN or infinite.
         """
         scores = self.reward.score(sequences, timing=self.timing)
         total, per_token = scores.total, apply_mask(scores.per_token, sequences.response_mask, name="per_token")
@@ -73,7 +102,14 @@ class Objective:
         return Scores(total + penalty, {**scores.parts, "missing end": penalty}, per_token)
 
     def difference(self, other: Objective) -> str:
-        """Say in what another objective differs, first thing first; nothing where a value means the same under both."""
+        """Return how another objective differs.
+
+        Args:
+            other: The other objective.
+
+        Returns:
+            The first difference in words; empty where a value means the same under both.
+        """
         if self.reward is not other.reward and self.reward != other.reward:
             return f"the reward is {other.reward.name}, not {self.reward.name}"
         if self.kl_coef and other.kl_coef and self.reference.weights is not other.reference.weights:
@@ -82,7 +118,7 @@ class Objective:
         return next((f"{name} is {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs), "")
 
     def describe(self) -> str:
-        """Say in words what is expected, for the foot of a panel."""
+        """Return in words what a value predicts, for the bottom of a panel."""
         when = {"end": "at the end", "sentence": "at each sentence end", "token": "at each token"}[self.timing]
         words = [f"expected score of “{self.reward.name}”, paid {when}"]
         if self.prefix_pay == "level":
@@ -100,11 +136,20 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A number with its error, the samples behind it, how it was made, and what it is the value of."""
+    """An estimate of a value, with its uncertainty and the objective that it refers to.
+
+    Args:
+        mean: The estimate, in reward units.
+        standard_error: Its standard error; 0 where exact, NaN where learned.
+        samples: Number of sampled responses.
+        kind: exact, monte-carlo or learned.
+        objective: What the value predicts.
+        returns: The sampled returns, monte-carlo only.
+    """
 
     mean: float
-    standard_error: float  # 0 where exact; not a number where learned
+    standard_error: float
     samples: int
     kind: Kind
     objective: Objective
-    returns: tuple[float, ...] = ()  # what was drawn, sample by sample; monte-carlo only
+    returns: tuple[float, ...] = ()
