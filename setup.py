@@ -1,4 +1,4 @@
-"""Map data/ and notebooks/ into the package, next to the packages that setuptools finds; the rest is in pyproject.toml."""
+"""Map data/ and notebooks/ into the package, which pyproject.toml cannot do next to packages that are found."""
 
 from setuptools import find_packages, setup
 

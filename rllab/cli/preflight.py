@@ -1,11 +1,12 @@
-"""The day before a workshop: run the tour as a learner does, without a screen, and say what does not work.
+"""The preflight check of a workshop: run the tour as a learner does, without a screen, and report what fails.
 
-Every cell runs in a kernel of its own; then a token is stepped and one update is trained, through the panels.
+Every cell runs in a fresh kernel; then a token is stepped and one update is trained, through the panels.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -22,32 +23,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllab.cli.doctor import GIB, NOTEBOOK_GIB, Finding, examine
-from rllab.core.files import home_dir
+from rllab.cli.install import ROOT, how_to_install
+from rllab.core.files import home_dir, shipped_dir
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager
 
-ROOT = Path(__file__).resolve().parents[2]
-TOUR = ROOT / "notebooks" / "00_tour.ipynb"
+TOUR = shipped_dir("notebooks") / "00_tour.ipynb"
 PATIENCE = 300.0  # seconds for one cell: the first one imports torch from a cold disk
 SERVER_PATIENCE = 120.0  # seconds until JupyterLab has to answer
 SLOW_STEP, FREE_GIB = 1.0, 2.0
 PRESS = "stepper.press('step')\nassert not stepper.alert, stepper.alert"
 TRAIN = "training.trainer.run(1)\ntraining.refresh()\nassert not training.alert, training.alert"
-AGAIN = "run `python lab.py doctor` and do what it says; then rehearse again"
+AGAIN = "run the doctor without --workshop and do what it says; then run this check again"
 
 
 def workshop() -> Iterator[Finding]:
-    """Yield what the doctor finds, and then what a learner would meet."""
+    """Yield what the doctor finds, and then what a learner would find."""
     yield from examine()
-    yield from rehearse()
+    yield from run_tour()
 
 
-def rehearse(notebook: Path = TOUR) -> Iterator[Finding]:
-    """Yield what a learner would meet, in the order in which it would be met."""
+def run_tour(notebook: Path = TOUR) -> Iterator[Finding]:
+    """Yield what a learner would find, in that order."""
     yield disk()
     if not notebook.is_file():
-        yield Finding("tour", f"{notebook} is not there", "take a whole copy of the repository")
+        yield Finding("tour", f"{notebook} does not exist", "take a whole copy of the repository")
+        return
+    if importlib.util.find_spec("jupyterlab") is None:
+        yield Finding("server", "JupyterLab is not installed", how_to_install("jupyterlab"))
         return
     yield server(notebook)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, _kernel(home) as kernel:
@@ -68,7 +72,7 @@ class Kernel:
         self.client.wait_for_ready(timeout=PATIENCE)
 
     def run(self, source: str) -> str:
-        """Run code; return what went wrong, or an empty text."""
+        """Run code and return its error, or an empty text."""
         reply = self.client.execute_interactive(source, timeout=PATIENCE, output_hook=lambda _: None)
         content = reply["content"]
         return "" if content["status"] == "ok" else f"{content['ename']}: {content['evalue']}"
@@ -76,7 +80,7 @@ class Kernel:
 
 @contextlib.contextmanager
 def _kernel(home: str) -> Iterator[Kernel]:
-    """Start a kernel with a learner's folder of its own."""
+    """Yield a new kernel that has its own RLLAB_HOME."""
     from jupyter_client.manager import KernelManager
 
     manager = KernelManager(kernel_name="python3")
@@ -90,7 +94,7 @@ def _kernel(home: str) -> Iterator[Kernel]:
 
 
 def _cells(kernel: Kernel, notebook: Path) -> Finding:
-    """Run every cell."""
+    """Run every cell and report the first that fails."""
     content = json.loads(notebook.read_text("utf-8"))
     sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
     began = time.perf_counter()
@@ -102,7 +106,7 @@ def _cells(kernel: Kernel, notebook: Path) -> Finding:
 
 
 def _timed(kernel: Kernel, topic: str, what: str, source: str, *, most: float = PATIENCE) -> Finding:
-    """Do something through a panel and say how long it took."""
+    """Do something through a panel and report how long it took."""
     began = time.perf_counter()
     trouble = kernel.run(source)
     seconds = time.perf_counter() - began
@@ -113,7 +117,7 @@ def _timed(kernel: Kernel, topic: str, what: str, source: str, *, most: float = 
 
 
 def _memory(kernel: Kernel) -> Finding:
-    """Say what the kernel takes by now."""
+    """Report how much memory the kernel takes by now."""
     import psutil
 
     provisioner = kernel.manager.provisioner
@@ -136,12 +140,12 @@ def server(notebook: Path) -> Finding:
         answered = _answers(f"http://127.0.0.1:{port}/lab/tree/{notebook.name}?token={token}", process)
         process.terminate()
     if not answered:
-        return Finding("server", "JupyterLab did not serve the notebook", "start `jupyter lab` by hand: it says why")
+        return Finding("server", "JupyterLab did not serve the notebook", "start `jupyter lab` by hand to see why")
     return Finding("server", f"JupyterLab served the notebook after {time.perf_counter() - began:.0f} s")
 
 
 def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
-    """Wait until an address is served; False if the server ends or stays silent."""
+    """Return whether an address is served before the server ends or the time is over."""
     deadline = time.monotonic() + SERVER_PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -153,13 +157,13 @@ def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:
 
 
 def disk() -> Finding:
-    """Look whether learners' answers and runs can be kept."""
+    """Check that learners' answers and runs can be saved."""
     folder = home_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free / GIB
     except OSError as error:
-        return Finding("folder", f"{folder} cannot be written: {error}", "set RLLAB_HOME to a folder of your own")
+        return Finding("folder", f"{folder} cannot be written: {error}", "set RLLAB_HOME to a folder of yours")
     remedy = "" if free >= FREE_GIB else f"free some disk space: {FREE_GIB:g} GiB are needed for runs and checkpoints"
     return Finding("folder", f"answers and runs are kept in {folder}, {free:.0f} GiB free", remedy)

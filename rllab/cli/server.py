@@ -1,7 +1,7 @@
-"""The one thing that Jupyter's server does otherwise for the lab: what a kernel says reaches the page at once.
+"""Kernel messages are sent without delay (TCP_NODELAY): the only change that the lab makes to Jupyter's server.
 
-A click makes the kernel speak twice: that it is busy, and then what has changed. Without TCP_NODELAY the system keeps
-the second back until the browser has acknowledged the first, which it puts off: up to 40 ms on every other click.
+For a click the kernel sends two messages: that it is busy, and then what has changed. Without TCP_NODELAY the system
+holds the second one until the browser has acknowledged the first, which it delays: up to 40 ms on every other click.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 
 
 class PromptConnection(ZMQChannelsWebsocketConnection):
-    """The connection between a page and its kernel, no message held back for another."""
+    """The connection between a page and its kernel, without delay for small messages."""
 
     def connect(self) -> Any:
-        """Connect as Jupyter does, and send small messages as they come."""
+        """Connect as Jupyter does, and switch TCP_NODELAY on."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()

@@ -1,4 +1,4 @@
-"""Training without a notebook: settings from a file, a run in a folder, runs beside runs in words."""
+"""Training without a notebook: settings from a file, a run in a folder, runs compared as text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rllab.trainer.runs import describe, new_folder, read, record, resume
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 
-OFF = "none"  # what a file writes for a setting that is switched off: TOML has no word for it
+OFF = "none"  # how a file switches a setting off: TOML has no null
 SHOWN = ("eval/gold", "objective/scores", "objective/kl_exact", "completions/mean_length", "objective/entropy")
-COLUMNS = 5  # updates shown of a run, the first and the last among them
+COLUMNS = 5  # updates shown of a run, including the first and the last
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a run is asked on the command line; None where nothing was said."""
+    """What the command line asks of a run; None where an option was not given."""
 
     world: str | None = None
     algorithm: str | None = None
@@ -33,24 +33,34 @@ class Order:
 
 
 def settings_from(file: Path) -> dict[str, Any]:
-    """Read settings from a TOML file, one `name = value` a line; "none" switches an optional one off."""
+    """Load settings from a TOML file, one `name = value` per line; "none" switches an optional one off.
+
+    Args:
+        file: The file's path.
+
+    Returns:
+        The settings by name, unchecked.
+
+    Raises:
+        LabError: The file cannot be read as TOML, or it has sections.
+    """
     try:
         settings = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise LabError("settings file", str(file), "there is no such file") from error
+        raise LabError("settings file", str(file), "there is no such file; check the path") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise LabError("settings file", str(file), f"it cannot be read as TOML ({error})") from error
     for name, value in settings.items():
         if isinstance(value, dict):
-            remedy = "settings stand alone, one `name = value` a line, and in no section"
+            remedy = "write the settings without sections, one `name = value` per line"
             raise LabError(f"section {name} of {file.name}", sorted(value), remedy)
     return {name: None if name in OPTIONAL and value == OFF else value for name, value in settings.items()}
 
 
 def begin(order: Order) -> tuple[Trainer, Path]:
-    """Make a new run and choose its folder."""
+    """Return a new run and its folder."""
     if order.world is None:
-        raise LabError("world", None, "say which one with --world, for instance --world micro")
+        raise LabError("world", None, "choose one with --world, for instance --world micro")
     settings = {} if order.config is None else settings_from(order.config)
     seed = 0 if order.seed is None else order.seed
     if seed < 0:
@@ -59,33 +69,33 @@ def begin(order: Order) -> tuple[Trainer, Path]:
     trainer = Trainer(world, algorithm, world.config(algorithm, **settings), seed=seed)
     folder = new_folder(trainer) if order.out is None else order.out
     if (folder / "config.json").exists():
-        raise LabError("run folder", str(folder), f"it holds a run already; go on with --resume {folder}")
+        raise LabError("run folder", str(folder), f"it already holds a run; continue it with --resume {folder}")
     return trainer, folder
 
 
 def go_on(folder: Path, order: Order) -> Trainer:
-    """Load a run where it was saved last; what it was asked stays as it was."""
+    """Load a run as it was saved last; its settings cannot change."""
     for name, value in vars(order).items():
         if value is not None:
-            remedy = f"a run that goes on keeps what it was asked; leave --{name} away, or begin a new one"
+            remedy = f"a resumed run keeps its settings; omit --{name}, or start a new run"
             raise LabError(name, str(value), remedy)
     return resume(folder)
 
 
 def train(trainer: Trainer, folder: Path, updates: int, *, job: Job) -> str:
-    """Go on to so many updates in all, keep each on disk, and say in a sentence how far the run came."""
+    """Train up to a number of updates in all, save each, and return a sentence about how far the run came."""
     if updates <= trainer.index:
-        remedy = f"this run has done {trainer.index}; ask for more with --updates"
+        remedy = f"this run already has {trainer.index}; ask for more with --updates"
         raise LabError("updates", updates, remedy)
     record(trainer, folder, updates - trainer.index, job=job)
-    done = f"{describe(trainer)}. It is in {folder}." if trainer.history else f"No update done; {folder} is ready."
+    done = f"{describe(trainer)}. It is in {folder}." if trainer.history else f"No update yet; {folder} is ready."
     if trainer.index >= updates:
         return done
-    return f"Stopped. {done} Go on with: python -m rllab train --resume {folder} --updates {updates}"
+    return f"Stopped. {done} Continue with: python -m rllab train --resume {folder} --updates {updates}"
 
 
 def compare(folders: Sequence[Path]) -> str:
-    """Lay runs over one another: what they were asked differently, and their curves at a few updates."""
+    """Return a comparison of runs as text: their different settings, and their curves at a few updates."""
     compared = compare_runs([read(folder) for folder in folders])
     metrics = [metric for metric in SHOWN if metric in compared.metrics]
     lines = compared.in_words(metrics[0])
@@ -93,9 +103,9 @@ def compare(folders: Sequence[Path]) -> str:
 
 
 def overlay(compared: RunComparison, metric: str) -> list[str]:
-    """Return one table: an arm a row, some updates across, means with half their 95% interval."""
+    """Return one table: a row per arm, a column per update, means with half their 95% interval."""
     bands = compared.bands(metric)
-    length = min(len(one.updates) for one in bands.values())
+    length = min(len(band.updates) for band in bands.values())
     places = sorted({round(place * (length - 1) / (COLUMNS - 1)) for place in range(COLUMNS)})
     first = next(iter(bands.values()))
     wide = max(len(name) for name in (metric, *bands))
@@ -106,6 +116,6 @@ def overlay(compared: RunComparison, metric: str) -> list[str]:
 
 
 def _cell(band: Band, place: int) -> str:
-    """Write a mean with half its 95% interval; one seed has none."""
+    """Format a mean with half its 95% interval; a single seed has none."""
     reach = f" ± {(band.high[place] - band.low[place]) / 2:.3f}" if band.seeds > 1 else ""
     return f"{band.mean[place]:.3f}{reach}"

@@ -1,4 +1,4 @@
-"""The command line tells trouble in a sentence, and the doctor sees what is missing."""
+"""The command line reports trouble in one sentence, and the doctor finds what is missing."""
 
 import importlib.metadata
 import os
@@ -12,8 +12,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import lab
-from rllab import __main__ as command_line
 from rllab.cli import doctor
+from rllab.cli import main as command_line
 from rllab.core.errors import LabError, Stopped
 from rllab.core.files import write_manifest
 from rllab.core.jobs import Job
@@ -45,6 +45,7 @@ def test_the_command_line_never_loads_widgets() -> None:
 def test_a_python_without_packages_hands_over_or_says_so(root: Path, tmp_path: Path, *, installed: bool) -> None:
     """README's `python -m rllab train ...` is typed with the system's Python, and the packages are in .venv."""
     shutil.copytree(root / "rllab", tmp_path / "rllab", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pyproject.toml").touch()
     if installed:
         python = tmp_path / lab.venv_python().relative_to(root)
         python.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The rehearsal of a workshop: it runs cells as a learner does, and names the one that fails."""
+"""The preflight check of a workshop runs cells as a learner does, and names the one that fails."""
 
 import json
 from pathlib import Path
@@ -25,29 +25,30 @@ def notebook(path: Path, *sources: str) -> Path:
 
 @pytest.mark.timeout(300)
 def test_a_whole_tour_is_stepped_and_trained(tmp_path: Path) -> None:
-    found = list(preflight.rehearse(notebook(tmp_path / "tour.ipynb", "1 + 1", SMALL)))
-    assert [one.topic for one in found] == ["folder", "server", "tour", "step", "train", "seat"]
-    assert [str(one) for one in found if one.topic != "step" and not one.ok] == []  # a busy machine may step slowly
+    found = list(preflight.run_tour(notebook(tmp_path / "tour.ipynb", "1 + 1", SMALL)))
+    assert [finding.topic for finding in found] == ["folder", "server", "tour", "step", "train", "seat"]
+    # a busy machine may step slowly
+    assert [str(finding) for finding in found if finding.topic != "step" and not finding.ok] == []
     assert "2 cells of tour.ipynb ran" in found[2].text
     assert "GiB for itself" in found[5].text
 
 
 @pytest.mark.timeout(300)
-def test_the_cell_that_fails_is_named_and_ends_the_rehearsal(tmp_path: Path) -> None:
-    found = list(preflight.rehearse(notebook(tmp_path / "tour.ipynb", "1 + 1", "1 / 0", SMALL)))
-    assert [one.topic for one in found] == ["folder", "server", "tour"]
+def test_the_cell_that_fails_is_named_and_ends_the_check(tmp_path: Path) -> None:
+    found = list(preflight.run_tour(notebook(tmp_path / "tour.ipynb", "1 + 1", "1 / 0", SMALL)))
+    assert [finding.topic for finding in found] == ["folder", "server", "tour"]
     assert "code cell 2 of tour.ipynb stops with ZeroDivisionError" in found[2].text
     assert not found[2].ok
 
 
-def test_a_missing_tour_is_told(tmp_path: Path) -> None:
-    assert [one.ok for one in preflight.rehearse(tmp_path / "nowhere.ipynb")] == [True, False]
+def test_a_missing_tour_is_reported(tmp_path: Path) -> None:
+    assert [finding.ok for finding in preflight.run_tour(tmp_path / "nowhere.ipynb")] == [True, False]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("RLLAB_HOME", str(tmp_path / "file"))
-    first = next(preflight.rehearse())
+    first = next(preflight.run_tour())
     assert not first.ok
     assert "RLLAB_HOME" in first.remedy
 
@@ -61,7 +62,7 @@ def test_before_a_workshop_what_is_missing_is_a_failure(
     assert ("1 missing" in capsys.readouterr().out) == bool(remedy)
 
 
-def test_the_door_passes_the_rehearsal_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lab_py_passes_workshop_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(lab, "ready_python", lambda *_: "python")
     monkeypatch.setattr(lab, "run", lambda *command: asked.append(command) or 1)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rllab.__main__ import BAD_INPUT, INTERRUPTED, main
+from rllab.cli.main import BAD_INPUT, INTERRUPTED, main
 from rllab.cli.train import settings_from
 from rllab.core.errors import LabError
 from rllab.trainer import runs
@@ -74,14 +74,14 @@ def test_an_interrupt_ends_a_run_in_good_order(settings, tmp_path):
 
 
 BAD = {
-    "no world": (["train"], "world is None: say which one with --world"),
+    "no world": (["train"], "world is None: choose one with --world"),
     "a world misspelt": (["train", "--world", "mirco"], "micro"),
     "an algorithm misspelt": (["train", "--world", "micro-tabular", "--algorithm", "pppo"], "did you mean ppo"),
     "a seed below 0": (["train", "--world", "micro-tabular", "--seed", "-1"], "seed is -1"),
     "no updates": (["train", "--world", "micro-tabular", "--updates", "0"], "updates is 0"),
     "no such file": (["train", "--world", "micro-tabular", "--config", "nowhere.toml"], "there is no such file"),
     "nothing to go on with": (["train", "--resume", "nowhere"], "nothing has been saved"),
-    "another seed for a run": (["train", "--resume", "nowhere", "--seed", "1"], "leave --seed away"),
+    "another seed for a run": (["train", "--resume", "nowhere", "--seed", "1"], "omit --seed"),
     "no run to compare": (["compare", "nowhere"], "config.json is missing"),
 }
 
@@ -100,7 +100,7 @@ def test_bad_input_is_a_sentence(case, capsys, tmp_path, monkeypatch):
     ("text", "sentence"),
     [
         ("lr = ", "cannot be read as TOML"),
-        ("[ppo]\nlr = 0.1", "in no section"),
+        ("[ppo]\nlr = 0.1", "without sections"),
         ("leraning_rate = 0.1", "did you mean"),
         ("lr = 'fast'", "lr is 'fast': give a finite number"),
         ("lam = 0.5\nscale_by_std = false", "PPO does not read it"),
@@ -131,9 +131,9 @@ def test_a_folder_with_a_run_is_left_alone(settings, tmp_path, capsys):
     runs.record(small_run(), tmp_path / "run", 1)
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     assert main(asked(settings, tmp_path / "run")) == BAD_INPUT
-    assert "go on with --resume" in capsys.readouterr().err
+    assert "continue it with --resume" in capsys.readouterr().err
     assert main(["train", "--resume", str(tmp_path / "run"), "--updates", "1"]) == BAD_INPUT
-    assert "this run has done 1" in capsys.readouterr().err
+    assert "this run already has 1" in capsys.readouterr().err
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
 
 
