@@ -1,4 +1,4 @@
-"""What the token stepper shows of one line of text, computed once per picture and without a widget."""
+"""What the token stepper shows of one line of text, computed once per picture, without a widget."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rllab.worlds.stepper import Stepper
 
 @dataclass(frozen=True)
 class ScoredToken:
-    """One token of the line with everything that is known of it; nats and reward units.
+    """One token of the line with all its numbers, in nats and reward units.
 
-    `reward` = `paid` - beta * `kl`: what the objective books for this token (`paid` is 0 until it is due).
+    `reward` = `paid` - beta * `kl`: this token's share of the objective (`paid` is 0 until it is due).
     """
 
     token_id: int
@@ -40,7 +40,7 @@ class ScoredToken:
 
 @dataclass(frozen=True)
 class Line:
-    """A line as it stands: its tokens, the state at its end, whether anything can follow."""
+    """A line in its present state: its tokens, the state at its end, whether it has ended."""
 
     prompt: tuple[str, ...]  # its tokens as text
     written: tuple[ScoredToken, ...]
@@ -54,13 +54,13 @@ class Line:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Return V of the states 0..T; after the end token nothing is to come, so there is no V to learn."""
+        """Return V of the states 0..T; after the end token nothing follows, so there is no V to learn."""
         last = math.nan if self.ended else self.end.value
         return (*(scored.value for scored in self.written), last)
 
     @property
     def entropies(self) -> tuple[float, ...]:
-        """Return the entropy of the states 0..T in nats; where the line is over nothing can follow."""
+        """Return the entropy of the states 0..T in nats; NaN where nothing can follow."""
         return (*(scored.entropy for scored in self.written), math.nan if self.end.done else self.end.entropy)
 
     @property
@@ -70,7 +70,12 @@ class Line:
 
 
 def read_line(stepper: Stepper, *, scored: bool) -> Line:
-    """Read a stepper's line; the reward is only asked where the learner looks at it (`scored`)."""
+    """Return a stepper's line.
+
+    Args:
+        stepper: The stepper.
+        scored: Whether to evaluate the reward, which takes longer; its numbers are NaN otherwise.
+    """
     world = stepper.world
     rewards = _rewards(stepper) if scored and stepper.steps else [(math.nan, math.nan)] * len(stepper.steps)
     written = tuple(
@@ -93,7 +98,7 @@ def read_line(stepper: Stepper, *, scored: bool) -> Line:
 
 
 def _rewards(stepper: Stepper) -> list[tuple[float, float]]:
-    """Return for each token the score of the text up to it, and what is paid for it."""
+    """Return for each token the score of the text up to it, and the reward paid for it."""
     sequences, world = stepper.sequences(), stepper.world
     with torch.no_grad():
         scores = world.reward.prefix_scores(sequences)[0].tolist()
@@ -103,10 +108,10 @@ def _rewards(stepper: Stepper) -> list[tuple[float, float]]:
 
 
 def _due(stepper: Stepper, sequences: Sequences) -> torch.Tensor:
-    """Mark the tokens for which the objective has paid by now, (T,).
+    """Return for which tokens the objective has paid by now, (T,).
 
-    A score treats the last token as the end of the text. While the line goes on that payment is not due,
-    unless the token is a place of payment of its own; a line with one token more tells.
+    A score treats the last token as the end of the text. While the line goes on, that payment is not due unless the
+    reward pays at this token anyway; a line with one more token shows which is the case.
     """
     timing = stepper.world.objective.timing
     if stepper.done:
@@ -117,9 +122,16 @@ def _due(stepper: Stepper, sequences: Sequences) -> torch.Tensor:
 
 
 def candidates(state: State, *, count: int, also: Sequence[int] = ()) -> tuple[list[int], list[float]]:
-    """Return the places of the likeliest candidates (and of some others), and the masses of all the rest.
+    """Return the positions of the most likely candidates, and the probabilities of all others together.
 
-    The masses are those of pi, of the filtered pi and of the reference, so that each still sums to 1.
+    Args:
+        state: The state.
+        count: How many candidates to show.
+        also: Tokens to show besides.
+
+    Returns:
+        Positions in `state.candidate_ids`; the mass of the rest under pi, the filtered pi and the reference, so that
+        each still sums to 1.
     """
     places = list(range(min(count, len(state.candidate_ids))))
     places += [at for at, token in enumerate(state.candidate_ids) if token in also and at not in places]
