@@ -7,8 +7,8 @@ does: `job.check()` ends the work where a stop was requested, `job.report(done, 
 Ways to stop a job: `BackgroundJob.stop` (a panel's button), Lab's interrupt button, Ctrl-C in a terminal,
 leaving the interpreter. An interrupt reaches a job in every case but two: a kernel that is not
 ipykernel, and `jobs.listen` never having been called from the main thread (Python delivers
-signals only there). Nothing here kills a thread: work that ignores its stop event runs on, and
-`release` says so.
+signals only there). Nothing here kills a thread: work that ignores its stop event continues, and
+`release` reports that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rllab.core.errors import LabError, Stopped
 
 Report = Callable[[int, int, str], object]
 
-PUBLISH_SECONDS = 0.2  # five pictures a second: more floods the kernel's messages and helps no eye
+PUBLISH_SECONDS = 0.2  # five pictures a second: more would flood the kernel's messages and not be seen
 STOP_SECONDS = 5.0  # the longest we wait for work to notice its stop event
 
 
@@ -44,7 +44,13 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: `done` of `total` (0 = not known), and a line of words."""
+    """How far a job is.
+
+    Args:
+        done: Units of work that are complete.
+        total: All units; 0 where unknown.
+        text: What is being done, in one line.
+    """
 
     done: int = 0
     total: int = 0
@@ -56,6 +62,10 @@ class Publisher:
 
     Time-based, because the work's own pace is unknown: `change` may be called thousands of times a
     second and returns at once. An error in `send` is kept in `error` and never reaches the work.
+
+    Args:
+        send: What is called.
+        interval: Least time between two calls, in seconds.
     """
 
     def __init__(self, send: Callable[[], None], *, interval: float = PUBLISH_SECONDS) -> None:
@@ -68,7 +78,7 @@ class Publisher:
         self._thread.start()
 
     def change(self) -> None:
-        """Say that there is something new to send."""
+        """Mark that there is something new to send."""
         self._changed.set()
 
     def close(self) -> None:
@@ -77,7 +87,14 @@ class Publisher:
         self._changed.set()
 
     def join(self, timeout: float = STOP_SECONDS) -> bool:
-        """Wait for the final state to be sent; False when the time ran out."""
+        """Wait for the final state to be sent.
+
+        Args:
+            timeout: Longest wait, in seconds.
+
+        Returns:
+            Whether it was sent.
+        """
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -108,7 +125,7 @@ class Job:
     1 of 3: counting
 
     Args:
-        stop: Set by whoever wants the work to end.
+        stop: Set when the work is to end.
         report: Receives `done`, `total` (0 = unknown) and a line of text.
     """
 
@@ -118,7 +135,7 @@ class Job:
 
     @property
     def stopped(self) -> bool:
-        """Whether the work was asked to end."""
+        """Return whether the work was asked to end."""
         return self._stop.is_set()
 
     def check(self) -> None:
@@ -127,20 +144,40 @@ class Job:
             raise Stopped
 
     def report(self, done: int, total: int = 0, text: str = "") -> None:
-        """Report that `done` of `total` is complete; a total of 0 means that it is not known."""
+        """Report how far the work is.
+
+        Args:
+            done: Units of work that are complete.
+            total: All units; 0 where unknown.
+            text: What is being done, in one line.
+        """
         if self._report is not None:
             self._report(done, total, text)
 
     def pause(self, seconds: float) -> bool:
-        """Wait, at most until the work is asked to end, and return whether it was."""
+        """Wait, but no longer than until the work is asked to end.
+
+        Args:
+            seconds: How long to wait.
+
+        Returns:
+            Whether it was asked to end.
+        """
         return self._stop.wait(seconds)
 
     def reporting(self, report: Report) -> Job:
-        """Return a job that stops with this one and reports elsewhere."""
+        """Return a job that stops with this one and reports elsewhere.
+
+        Args:
+            report: Receives `done`, `total` (0 = unknown) and a line of text.
+
+        Returns:
+            The job.
+        """
         return Job(self._stop, report)
 
     def quiet(self) -> Job:
-        """Return a job that stops with this one and reports nothing: for a part of the work that counts otherwise."""
+        """Return a job that stops with this one and reports nothing, for work that counts in other units."""
         return Job(self._stop)
 
 
@@ -151,8 +188,14 @@ Work = Callable[[Job], object]
 class BackgroundJob(Job):
     """One computation in its thread: what it is called, how far it is, how it ended.
 
-    `on_change` receives the job at most five times a second while it runs and once at its end,
-    always from a thread of its own. `error` and `traceback` are those of the work.
+    `error` and `traceback` are those of the work.
+
+    Args:
+        name: What the work is called on the screen.
+        work: The work; it receives the job.
+        owner: The cell or panel that started it.
+        on_change: Receives the job at most five times a second while it runs and once at its end, always from a
+            thread of its own.
     """
 
     def __init__(
@@ -173,34 +216,48 @@ class BackgroundJob(Job):
 
     @property
     def running(self) -> bool:
-        """True until the work has returned or failed."""
+        """Return whether the work has neither returned nor failed yet."""
         return not self._finished.is_set()
 
     @property
     def stopping(self) -> bool:
-        """True between the request to stop and the end of the work."""
+        """Return whether a stop was requested and the work has not ended yet."""
         return self.running and self._stop.is_set()
 
     def start(self) -> None:
-        """Begin the work; `Jobs.start` calls this once."""
+        """Start the work; `Jobs.start` calls this once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the work to end; returns at once."""
+        """Request the end of the work; returns at once."""
         self._stop.set()
         self.change()
 
     def change(self) -> None:
-        """Ask for a fresh picture of this job at the next beat."""
+        """Request that this job is shown again at the next interval."""
         if self._publisher:
             self._publisher.change()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the work to end; False when the time ran out first."""
+        """Wait for the work to end.
+
+        Args:
+            timeout: Longest wait, in seconds; None for no limit.
+
+        Returns:
+            Whether it ended.
+        """
         return self._finished.wait(timeout)
 
     def settle(self, timeout: float = STOP_SECONDS) -> bool:
-        """Wait for the work, its final picture and its threads to end (tests and shutdown)."""
+        """Wait for the work, its last `on_change` and its threads to end (tests and shutdown).
+
+        Args:
+            timeout: Longest wait for each, in seconds.
+
+        Returns:
+            Whether all ended.
+        """
         self._thread.join(timeout)
         drawn = self._publisher is None or self._publisher.join(timeout)
         return drawn and not self._thread.is_alive()
@@ -243,32 +300,53 @@ class Jobs:
 
     @property
     def current(self) -> BackgroundJob | None:
-        """The job that is running now, if any."""
+        """Return the job that is running now, if any."""
         job = self._current
         return job if job is not None and job.running else None
 
     def start(
         self, name: str, work: Work, *, owner: str = "", on_change: Callable[[BackgroundJob], None] | None = None
     ) -> BackgroundJob:
-        """Run `work(job)` in the background, or say which job is in the way."""
+        """Run `work(job)` in the background.
+
+        Args:
+            name: What the work is called on the screen.
+            work: The work.
+            owner: The cell or panel that starts it.
+            on_change: Receives the job at most five times a second while it runs and once at its end.
+
+        Returns:
+            The running job.
+
+        Raises:
+            LabError: If another job is running.
+        """
         self.listen()
         with self._lock:
             busy = self.current
             if busy is not None:
-                raise LabError("the running job", busy.name, "one at a time: stop it, or wait for its end")
+                raise LabError("the running job", busy.name, "only one runs at a time; stop it, or wait for its end")
             job = BackgroundJob(name, work, owner=owner, on_change=on_change)
             job.start()
             self._current = job
         return job
 
     def stop(self) -> None:
-        """Ask the running job, if any, to end."""
+        """Request the end of the running job, if any."""
         job = self.current
         if job is not None:
             job.stop()
 
     def release(self, owner: str, *, timeout: float = STOP_SECONDS) -> None:
-        """Stop the job that an earlier run of the same cell has left behind, and wait for its end."""
+        """Stop the job that an earlier run of the same cell started, and wait for its end.
+
+        Args:
+            owner: The cell or panel that started it; jobs of others are left alone.
+            timeout: Longest wait, in seconds.
+
+        Raises:
+            LabError: If the job does not stop in time.
+        """
         job = self.current
         if job is None or job.owner != owner:
             return
@@ -295,7 +373,7 @@ class Jobs:
 
 
 class _Interrupt:
-    """The SIGINT handler: stop the running job, then do what was done before."""
+    """The SIGINT handler: stop the running job, then call the handler that was there before."""
 
     def __init__(self, registry: Jobs, previous: object) -> None:
         self.registry = registry
@@ -308,7 +386,7 @@ class _Interrupt:
 
 
 def _catch_signal(registry: Jobs) -> None:
-    """Put our handler where an interrupt arrives.
+    """Install our handler where an interrupt arrives.
 
     While ipykernel handles a message it swaps SIGINT for its own handler, keeps the idle one in
     `saved_sigint_handler` and restores it afterwards: an idle kernel ignores interrupts, which is

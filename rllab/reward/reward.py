@@ -1,4 +1,4 @@
-"""Rewards: what a text is worth, in total and by named parts, and when it is paid."""
+"""Rewards: what a text is worth, in total and by named parts, and when the reward is paid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ class Judge(Protocol):
     """A function from text to named parts; it has to answer for any text, finished or not."""
 
     def __call__(self, prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
-        """Judge the response so far, special tokens left out; `ended` tells whether it has closed."""
+        """Judge the response so far.
+
+        Args:
+            prompt: The prompt.
+            response: The response so far, special tokens left out.
+            ended: Whether it closed with the end token.
+
+        Returns:
+            A number for each named part.
+        """
         ...
 
 
@@ -37,22 +46,46 @@ class Reward(Protocol):
         ...
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, parts and what is paid at each token."""
+        """Score each row: total, parts and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         ...
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding."""
+        """Score the text up to and with each token.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         ...
 
 
 def per_token_scores(
     prefix_scores: Tensor, sequences: Sequences, *, timing: Timing, prefix_pay: PrefixPay = "increment"
 ) -> Tensor:
-    """Turn scores of prefixes into what is paid at each token, (B, T).
+    """Turn scores of prefixes into what is paid at each token.
 
-    With increments, r_t = phi_t - phi_u, where u is the place of the payment before (phi = 0 before the
-    first): whatever the timing, a row sums to the score of the whole text. `level` pays phi_t itself at
-    every place of payment, the form of the course: its sum grows with the number of payments.
+    With increments, r_t = φ_t - φ_u, where u is the position of the payment before (φ = 0 before the
+    first): under every timing a row sums to the score of the whole text. `level` pays φ_t itself at
+    every position, a form that some courses teach: its sum grows with the number of payments.
+
+    Args:
+        prefix_scores: φ, the score of the text up to and with each token, (B, T).
+        sequences: The rows.
+        timing: When the reward is paid: token, sentence or end.
+        prefix_pay: increment or level.
+
+    Returns:
+        Payments, (B, T), in the unit of the scores.
     """
     mask = sequences.response_mask
     paid = reward_positions(sequences, timing=timing)
@@ -66,7 +99,15 @@ def per_token_scores(
 
 
 def reward_positions(sequences: Sequences, *, timing: Timing) -> Tensor:
-    """Mark the tokens at which something is paid, (B, T): all, the last of each sentence, or the last."""
+    """Return the tokens at which the reward is paid: all, the last of each sentence, or the last.
+
+    Args:
+        sequences: The rows.
+        timing: When the reward is paid: token, sentence or end.
+
+    Returns:
+        Whether each token is one of them, (B, T) bool.
+    """
     mask = sequences.response_mask
     columns = torch.arange(mask.shape[1], device=mask.device)
     last = columns == last_index(mask)[:, None]
@@ -82,8 +123,11 @@ def reward_positions(sequences: Sequences, *, timing: Timing) -> Tensor:
 class TextReward:
     """A reward that is a function of text: a judge names parts, the total is their weighted sum.
 
-    The judge reads the prompt, the response so far (special tokens left out) and whether it has ended. It has
-    to answer for any text, finished or not.
+    Args:
+        name: The name that panels show.
+        judge: Reads prompt, response so far and whether it has ended; answers for any text, finished or not.
+        decode: Turns token ids into text.
+        weights: The weight of each part, in reward units.
     """
 
     name: str
@@ -92,7 +136,18 @@ class TextReward:
     weights: Mapping[str, float]
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, weighted parts and what is paid at each token."""
+        """Score each row: total, weighted parts and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+
+        Raises:
+            LabError: If the judge raises, or returns a number that is NaN or infinite.
+        """
         texts = list(zip(sequences.prompts, sequences.responses, sequences.ended.tolist(), strict=True))
         judged = {key: self._parts(key[0], key[1], ended=key[2]) for key in dict.fromkeys(texts)}
         rows = [judged[key] for key in texts]
@@ -101,7 +156,17 @@ class TextReward:
         return Scores(total, parts, _paid(self, total, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding. A shared beginning is judged once."""
+        """Score the text up to and with each token; a shared beginning is judged once.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+
+        Raises:
+            LabError: If the judge raises, or returns a number that is NaN or infinite.
+        """
         judged: dict[tuple[str, tuple[int, ...], bool], float] = {}
         scores = []
         rows = zip(sequences.prompts, sequences.response_tokens.tolist(), sequences.ended.tolist(), strict=True)
@@ -131,22 +196,42 @@ class TextReward:
 
 @dataclass(frozen=True)
 class TokenReward:
-    """A reward that adds up what each token is worth, whatever stands around it: no text is read, so it is fast."""
+    """A reward that adds up what each token is worth, whatever its context: no text is read, so it is fast.
+
+    Args:
+        name: The name that panels show.
+        worth: What each token of the vocabulary is worth, (A,), reward units.
+    """
 
     name: str
     worth: Tensor  # (A,)
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, its one part and what is paid at each token."""
+        """Score each row: total, its one part and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         total = self._worths(sequences).sum(dim=1)
         return Scores(total, {self.name: total}, _paid(self, total, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding."""
+        """Score the text up to and with each token.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         return torch.where(sequences.response_mask, self._worths(sequences).cumsum(dim=1), 0.0)
 
     def _worths(self, sequences: Sequences) -> Tensor:
-        """Return what each token is worth by itself, (B, T); 0 on padding."""
+        """Return what each token is worth alone, (B, T); 0 on padding."""
         return torch.where(sequences.response_mask, self.worth[sequences.response_tokens], 0.0)
 
 
@@ -156,6 +241,12 @@ class RewardModel:
 
     A Bradley-Terry fit fixes scores only up to a constant, so `shift` and `scale` choose the zero and the
     unit: the mean and the standard deviation over responses of the reference policy.
+
+    Args:
+        name: The name that panels show.
+        model: A one-label network; its dropout is switched off.
+        shift: The raw score that counts as 0.
+        scale: The raw difference that counts as 1.
     """
 
     name: str
@@ -168,14 +259,29 @@ class RewardModel:
         without_dropout(self.model)
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, its one part and what is paid at each token."""
+        """Score each row: total, its one part and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         scores = self.prefix_scores(sequences)
         last = sequences.lengths.clamp(min=1) - 1
         total = scores.gather(1, last[:, None])[:, 0]
         return Scores(total, {self.name: total}, per_token_scores(scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding."""
+        """Score the text up to and with each token.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         with torch.no_grad():
             raw = shared_state_scalars(self.model, sequences)[:, 1:]  # (B, T): token t closes state t+1
         return torch.where(sequences.response_mask, (raw - self.shift) / self.scale, 0.0)

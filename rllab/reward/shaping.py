@@ -1,4 +1,4 @@
-"""Rewards made of other rewards: sums with named parts, potential-based shaping, a final score shared out."""
+"""Rewards made of other rewards: sums with named parts, potential-based shaping, a final score spread over tokens."""
 
 from __future__ import annotations
 
@@ -25,18 +25,34 @@ Shares = Callable[[Sequences], Tensor]  # how much of the score each token earns
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """Several rewards, each times its weight; every part keeps its name."""
+    """Several rewards, each times its weight; every part keeps its name.
+
+    Args:
+        name: The name that panels show.
+        terms: Pairs of weight and reward.
+
+    Raises:
+        LabError: If there are no terms.
+    """
 
     name: str
     terms: Sequence[tuple[float, Reward]]
 
     def __post_init__(self) -> None:
-        """Refuse a sum of nothing."""
+        """Raise LabError if there are no terms."""
         if not self.terms:
             raise LabError("rewards", 0, "a sum needs at least one reward")
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, weighted parts and what is paid at each token."""
+        """Score each row: total, weighted parts and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         parts: dict[str, Tensor] = {}
         scored = [(weight, reward, reward.score(sequences, timing=timing)) for weight, reward in self.terms]
         for weight, reward, scores in scored:
@@ -48,18 +64,30 @@ class WeightedSum:
         return Scores(total, parts, per_token)
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, (B, T); 0 on padding."""
+        """Score the text up to and with each token.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         columns = [weight * reward.prefix_scores(sequences).double() for weight, reward in self.terms]
         return torch.stack(columns).sum(dim=0)
 
 
 @dataclass(frozen=True)
 class Shaped:
-    """A reward with F_t = gamma Φ(s_{t+1}) - Φ(s_t) added at every token, whenever the reward itself is paid.
+    """A reward with F_t = γ Φ(s_{t+1}) - Φ(s_t) added at every token, whenever the reward itself is paid.
 
     Φ is 0 where the response is over, ended or cut: then the return changes by -Φ(s_0) alone, which no action can
-    change, and the best policy stays the best (Ng et al. 1999). With Φ = V and gamma = 1 what a token is paid
-    is the TD error. `gamma` has to be the run's own.
+    change, and the best policy stays the best (Ng et al. 1999). With Φ = V and γ = 1 each token is paid its TD error.
+
+    Args:
+        name: The name that panels show.
+        reward: The reward to add to.
+        potential: Φ at the states s_0..s_T, (B, T+1); a critic's `state_values` is one.
+        gamma: γ, the run's own discount per token.
     """
 
     name: str
@@ -68,13 +96,28 @@ class Shaped:
     gamma: float = 1.0
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, the reward's parts and the shaping, and what is paid at each token."""
+        """Score each row: total, the reward's parts and the shaping, and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         scores, shaping = self.reward.score(sequences, timing=timing), self._shaping(sequences)
         change = shaping.sum(dim=1)
         return Scores(scores.total + change, {**scores.parts, "shaping": change}, scores.per_token + shaping)
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Score the text up to and with each token, what was paid for it included, (B, T); 0 on padding."""
+        """Score the text up to and with each token, the shaping that was paid included.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         paid = self._shaping(sequences).cumsum(dim=1)
         return self.reward.prefix_scores(sequences) + apply_mask(paid, sequences.response_mask)
 
@@ -85,10 +128,15 @@ class Shaped:
 
 @dataclass(frozen=True)
 class Redistributed:
-    """A final score shared out over the tokens that are said to have earned it; each row still sums to it.
+    """A final score that is spread over the tokens by their shares; each row still sums to it.
 
-    What a token gets depends on how the text goes on, so a state has no score of its own here: exact values of
+    What a token gets depends on how the text continues, so a state has no score of its own here: exact values of
     such a reward do not exist, its returns do.
+
+    Args:
+        name: The name that panels show.
+        reward: The reward whose final score is spread.
+        shares: How much each token earns, (B, T); rows need not sum to 1.
     """
 
     name: str
@@ -96,13 +144,28 @@ class Redistributed:
     shares: Shares
 
     def score(self, sequences: Sequences, *, timing: Timing = "end") -> Scores:
-        """Score each row: total, parts and what is paid at each token."""
+        """Score each row: total, parts and what is paid at each token.
+
+        Args:
+            sequences: The rows.
+            timing: When the reward is paid: token, sentence or end.
+
+        Returns:
+            Totals, (B,), their parts, and payments, (B, T), in reward units.
+        """
         scores = self.reward.score(sequences)
         prefix_scores = self._shared_out(scores.total, sequences)
         return Scores(scores.total, scores.parts, per_token_scores(prefix_scores, sequences, timing=timing))
 
     def prefix_scores(self, sequences: Sequences) -> Tensor:
-        """Return the score that has been shared out up to and with each token, (B, T); 0 on padding."""
+        """Return the part of the score that has been paid up to and with each token.
+
+        Args:
+            sequences: The rows.
+
+        Returns:
+            Scores of the prefixes, (B, T), 0 on padding.
+        """
         return self._shared_out(self.reward.score(sequences).total, sequences)
 
     def _shared_out(self, total: Tensor, sequences: Sequences) -> Tensor:
@@ -117,9 +180,15 @@ class Redistributed:
 
 
 def potential_shaping(potentials: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
-    """Return gamma Φ(s_{t+1}) - Φ(s_t) with Φ = 0 after the last token, (B, T).
+    """Compute γ Φ(s_{t+1}) - Φ(s_t) with Φ = 0 after the last token (Ng et al. 1999).
 
-    potentials: (B, T+1). mask: (B, T).
+    Args:
+        potentials: Φ at the states s_0..s_T, (B, T+1), reward units.
+        mask: Which positions count, (B, T).
+        gamma: Discount per token.
+
+    Returns:
+        The shaping reward of each token, (B, T).
     """
     now = apply_mask(potentials[:, :-1], mask)
     after = torch.cat([now[:, 1:], torch.zeros_like(now[:, :1])], dim=1)  # 0 after the last token of each row
@@ -127,20 +196,33 @@ def potential_shaping(potentials: Tensor, mask: Tensor, *, gamma: float) -> Tens
 
 
 def even_shares(sequences: Sequences) -> Tensor:
-    """Let every token earn the same, (B, T)."""
+    """Return the same share for every token.
+
+    Args:
+        sequences: The rows.
+
+    Returns:
+        Shares, (B, T).
+    """
     return sequences.response_mask.double()
 
 
 def attention_shares(model: PreTrainedModel) -> Shares:
-    """Share a score out by where the reward model looks when it gives it (Chan et al. 2024).
+    """Return shares by the reward model's attention when it gives the score (Chan et al. 2024).
 
     A token's share is the attention of the last token to it, averaged over the heads of the last block.
+
+    Args:
+        model: The reward model's network.
+
+    Returns:
+        A function from rows to shares, (B, T).
     """
 
     def shares(sequences: Sequences) -> Tensor:
         trunk: Any = model.base_model
         before = model.config._attn_implementation
-        trunk.set_attn_implementation("eager")  # the fast kernels do not tell where they look
+        trunk.set_attn_implementation("eager")  # the fast kernels do not return their attention
         try:
             with torch.no_grad():
                 output = trunk(

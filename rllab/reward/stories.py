@@ -1,4 +1,4 @@
-"""The grammar of the children's stories: patterns with slots, filled when writing, recognised when judging."""
+"""The children's stories: their grammar, and the gold judge that reads any text by it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,28 @@ from typing import Any
 from rllab.core.files import data_dir
 from rllab.reward.reward import TextReward
 
-# ---- The grammar of the children's stories: patterns with slots, filled when writing, recognised when jud ----
+# ---- The grammar: patterns with slots, filled when writing, recognised when judging ----
 
 LONGEST = 40  # words; no sentence of the grammar comes near it
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """One way to say something: words, and slots in braces."""
+    """One form of a sentence: words, and slots in braces.
 
-    line: int  # forms of the same line of the grammar share it
+    Args:
+        line: Number of the grammar's line, which forms of the same line share.
+        stage: Where in a story it belongs.
+        want: The want that it is about; empty where it fits every want.
+        ending: happy, sad or mixed; empty before the end of a story.
+        mood: How it changes the mood, in points of the grammar.
+        items: Its words and slots in their order.
+    """
+
+    line: int
     stage: str
-    want: str  # "" where it fits every want
-    ending: str  # happy, sad or mixed; "" before the end of a story
+    want: str
+    ending: str
     mood: int
     items: tuple[str, ...]
 
@@ -38,7 +47,12 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Reading:
-    """A sentence recognised: its pattern and the word in each slot."""
+    """A recognised sentence.
+
+    Args:
+        pattern: Its pattern.
+        slots: The word in each slot.
+    """
 
     pattern: Pattern
     slots: Mapping[str, str]
@@ -46,7 +60,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Hero:
-    """Whom a story is about; `pronoun` is she or he, `species` is empty for children."""
+    """The hero of a story.
+
+    Args:
+        name: The hero's name.
+        pronoun: she or he.
+        species: The kind of animal; empty for children.
+    """
 
     name: str
     pronoun: str
@@ -55,9 +75,14 @@ class Hero:
 
 @dataclass
 class Node:
-    """A place in the trie of all patterns."""
+    """A node in the trie of all patterns.
 
-    following: dict[str, Node] = field(default_factory=dict)  # word or {slot} -> node
+    Args:
+        following: The next node by word or slot.
+        complete: The patterns that end here.
+    """
+
+    following: dict[str, Node] = field(default_factory=dict)
     complete: list[Pattern] = field(default_factory=list)
 
 
@@ -65,7 +90,11 @@ class StoryGrammar:
     """Sentence patterns and word lists, with a recogniser that reads word by word.
 
     Patterns share their beginnings in a trie. A word may fill several slots, so the recogniser follows a
-    set of places at once, as a non-deterministic automaton does.
+    set of nodes at once, as a non-deterministic automaton does.
+
+    Args:
+        grammar: Headers, openings, sentences, macros, the arc of a story and its endings.
+        lexicon: Words of each slot, heroes, pronouns and wants.
     """
 
     def __init__(self, grammar: Mapping[str, Any], lexicon: Mapping[str, Any]) -> None:
@@ -90,15 +119,38 @@ class StoryGrammar:
         return tuple(sorted(literal | set(self._fills)))
 
     def parse(self, words: Sequence[str]) -> Reading | None:
-        """Return the reading of a sentence, its end mark included; None where it is not of the grammar."""
+        """Return the reading of a sentence.
+
+        Args:
+            words: Its words, the end mark included.
+
+        Returns:
+            Pattern and slots; None where the grammar does not have it.
+        """
         return self._read(tuple(words[:LONGEST]))[0]
 
     def may_continue(self, words: Sequence[str]) -> bool:
-        """Tell whether some sentence of the grammar begins with these words."""
+        """Return whether some sentence of the grammar begins with these words.
+
+        Args:
+            words: The words so far.
+
+        Returns:
+            Whether they can be completed.
+        """
         return self._read(tuple(words[:LONGEST]))[1]
 
     def fill(self, pattern: Pattern, bound: Mapping[str, str], chance: random.Random) -> str:
-        """Write a sentence: bound slots get their word, the others one by chance, no word twice."""
+        """Return a sentence: bound slots get their word, the others a random one, no word twice.
+
+        Args:
+            pattern: Its pattern.
+            bound: Words of slots that are given.
+            chance: Source of the random draws.
+
+        Returns:
+            Its text.
+        """
         said: list[str] = []
         for item in pattern.items:
             if not item.startswith("{"):
@@ -110,7 +162,7 @@ class StoryGrammar:
         return " ".join(said)
 
     def _read_uncached(self, words: tuple[str, ...]) -> tuple[Reading | None, bool]:
-        """Follow the words through the trie; return the reading, and whether any place is left."""
+        """Follow the words through the trie; return the reading, and whether any node is left."""
         places = [self._root]
         for word in words:
             keys = (word, *self._fills.get(word, ()))
@@ -120,7 +172,14 @@ class StoryGrammar:
 
 
 def base(slot: str) -> str:
-    """Return the word list of a slot: `spot2` draws from `spot`."""
+    """Return the word list of a slot: `spot2` draws from `spot`.
+
+    Args:
+        slot: The slot's name.
+
+    Returns:
+        The list's name.
+    """
     return slot.rstrip("0123456789")
 
 
@@ -149,7 +208,7 @@ def _slot_words(lexicon: Mapping[str, Any], heroes: Sequence[Hero]) -> dict[str,
 def _patterns(
     lines: Sequence[Mapping[str, Any]], macros: Mapping[str, Sequence[str]], *, stage: str = ""
 ) -> list[Pattern]:
-    """Write out all forms of each line of the grammar."""
+    """Return all forms of each line of the grammar."""
     return [
         Pattern(
             line=number,
@@ -200,45 +259,68 @@ def _reading(pattern: Pattern, words: Sequence[str]) -> Reading:
     return Reading(pattern, {item[1:-1]: word for item, word in pairs if item.startswith("{")})
 
 
-# ---- The gold judge of the story world: what a careful reader would say of any text that follows a prompt ----
+# ---- The gold judge: how a careful reader would score any text that follows a prompt ----
 
 WEIGHTS: Mapping[str, float] = {"mood": 2.0, "grammar": 1.0, "coherence": 1.0, "story": 2.0, "repetition": 2.0}
 ENDS = frozenset(".!?")
 WORD = re.compile(r"\w+|[^\w\s]")  # a mark is a word of its own, with or without a space before it
 ASKED = 4  # sentences, where a prompt names no number
-ENDING = 3.0  # the weight of the ending's tone beside that of any other sentence
+ENDING = 3.0  # the weight of the ending's tone relative to that of any other sentence
 SATURATION = 4.0  # mood = tanh(tone / SATURATION)
 TURNED = -0.8  # `not happy` is a little less than sad
 EMPHASIS = 1.5
 NOWHERE = -100
 TURN_REACH, STRESS_REACH = 5, 2  # words of the same clause that a negation or an emphasis reaches
-DOUBTFUL = 0.25  # how much of a happy tone counts in what is no sentence or closes too early
+DOUBTFUL = 0.25  # how much of a happy tone counts in a sentence that is wrong or closes too early
 RESOLVED = {"happy": 1.0, "mixed": 0.5, "sad": 0.0}
 CLOSING = frozenset({"closing", "finish"})
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a prompt tells: empty where it does not say."""
+    """What a prompt says; texts are empty where it does not.
+
+    Args:
+        asked: Number of sentences that it asks for.
+        name: Name of the hero.
+        pronoun: she or he.
+        want: What the hero wants.
+        slots: Toy, colour, place ... as the opening filled them.
+    """
 
     asked: int
     name: str
-    pronoun: str  # she, he
+    pronoun: str
     want: str
-    slots: Mapping[str, str]  # toy, colour, place ... as the opening filled them
+    slots: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the response as the judge reads it, in its place."""
+    """A sentence of the response as the judge reads it, in its context.
+
+    Args:
+        words: Its words and marks.
+        reading: Its pattern and slots; None where the grammar does not have it.
+        early: Whether it closes the story although more was asked or follows.
+    """
 
     words: tuple[str, ...]
     reading: Reading | None
-    early: bool  # closes the story although more was asked or follows
+    early: bool
 
 
 def judge(prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
-    """Judge any response to any prompt by the named parts; `WEIGHTS` adds them up."""
+    """Judge any response to any prompt by five named parts; `WEIGHTS` adds them up.
+
+    Args:
+        prompt: The prompt.
+        response: The response so far.
+        ended: Whether it closed with the end token.
+
+    Returns:
+        mood in [-1, 1], grammar and coherence in [0, 1], story in [-1/3, 1], repetition at most 0.
+    """
     grammar, facts = story_grammar(), facts_of(prompt)
     sentences, begun = _read(grammar, facts, words_of(response), ended=ended)
     expected = max(facts.asked, len(sentences))
@@ -257,13 +339,27 @@ def judge(prompt: str, response: str, *, ended: bool) -> Mapping[str, float]:
 
 
 def tales_gold(decode: Callable[[Sequence[int]], str]) -> TextReward:
-    """Return the gold judge as a reward over this world's tokens."""
+    """Return the gold judge of the story world as a reward.
+
+    Args:
+        decode: Turns token ids into text, as `Policy.decode` does.
+
+    Returns:
+        The reward.
+    """
     return TextReward("gold", judge, decode, WEIGHTS)
 
 
 @functools.lru_cache(maxsize=4096)
 def facts_of(prompt: str) -> Facts:
-    """Read the task and the opening off a prompt; what is not of the grammar is searched for known words."""
+    """Return the task and the opening that a prompt states; text outside the grammar is searched for known words.
+
+    Args:
+        prompt: The prompt.
+
+    Returns:
+        What it says.
+    """
     grammar, words = story_grammar(), words_of(prompt)
     asked = next((int(word) for word in words if word in grammar.slots["count"]), ASKED)
     opening = words[words.index(":") + 1 :] if ":" in words else words
@@ -275,7 +371,14 @@ def facts_of(prompt: str) -> Facts:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words and marks of a text, with or without spaces between them."""
+    """Return the words and marks of a text, with or without spaces between them.
+
+    Args:
+        text: The text.
+
+    Returns:
+        Words and marks in their order.
+    """
     return WORD.findall(text)
 
 
@@ -285,7 +388,14 @@ def mood_words() -> Mapping[str, float]:
 
 
 def sentences_of(words: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the sentences of a text; a rest without an end mark is the last one."""
+    """Return the sentences of a text; words after the last end mark are the last one.
+
+    Args:
+        words: Words and marks of the text.
+
+    Returns:
+        The words of each sentence.
+    """
     finished, rest = _split(words)
     return [*finished, rest] if rest else finished
 
@@ -305,7 +415,7 @@ def _read(
 ) -> tuple[list[Sentence], tuple[str, ...]]:
     """Return the sentences of a response, and the beginning of one that may still be finished.
 
-    A rest that can become no sentence, or never will, counts as a wrong one.
+    Words after the last end mark that cannot become a sentence, or will not, count as a wrong one.
     """
     finished, rest = _split(words)
     if rest and (ended or not grammar.may_continue(rest)):
@@ -315,7 +425,7 @@ def _read(
 
 
 def _sentence(grammar: StoryGrammar, words: tuple[str, ...], *, last: bool) -> Sentence:
-    """Read one sentence; an opening is none here, where a story has begun already."""
+    """Read one sentence; an opening counts as wrong here, where a story has begun already."""
     reading = grammar.parse(words)
     if reading is None or reading.pattern.stage == "opening":
         return Sentence(words, None, early=False)
@@ -355,7 +465,7 @@ def _checks(grammar: StoryGrammar, facts: Facts, reading: Reading, known: Mappin
 
 
 def _is_about_the_want(grammar: StoryGrammar, facts: Facts, reading: Reading) -> bool:
-    """Tell whether a sentence about some want is about this prompt's, and about its very object."""
+    """Return whether a sentence about some want is about this prompt's, and about its very object."""
     thing = grammar.wants.get(facts.want, "")
     same = all(reading.slots[slot] == facts.slots[slot] for slot in reading.slots if slot == thing)
     return facts.want in {"", reading.pattern.want} and same
@@ -364,8 +474,8 @@ def _is_about_the_want(grammar: StoryGrammar, facts: Facts, reading: Reading) ->
 def _tone(facts: Facts, sentences: Sequence[Sentence], begun: Sequence[str]) -> float:
     """Return the mood in [-1, 1]: the tones of all sentences, the ending's times ENDING, saturating.
 
-    The ending is the sentence that completes the asked number: before it there is none. A mood word that
-    comes again counts half, a third ... so that a heap of them is worth little more than one.
+    The ending is the sentence that completes the number asked for; before it there is none. A mood word that
+    comes again counts half, a third ... so that many of them are worth little more than one.
     """
     said: dict[str, int] = {}
     total = 0.0
@@ -379,7 +489,7 @@ def _tone(facts: Facts, sentences: Sequence[Sentence], begun: Sequence[str]) -> 
 
 
 def _sentence_tone(words: Sequence[str], said: dict[str, int]) -> float:
-    """Add up the mood words of one sentence; negation turns the next one round, emphasis makes it stronger."""
+    """Add up the mood words of one sentence; negation flips the next one, emphasis makes it stronger."""
     moods, negators, emphasis, breaks = _lexicon()
     total, turned_at, stressed_at = 0.0, NOWHERE, NOWHERE
     for place, word in enumerate(words):
@@ -399,7 +509,7 @@ def _sentence_tone(words: Sequence[str], said: dict[str, int]) -> float:
 
 
 def _story(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentence]) -> float:
-    """Average three things that make a story: the asked length, the hero by name, the want resolved."""
+    """Return the mean of three things that make a story: the asked length, the hero by name, the want resolved."""
     broken = sum(sentence.reading is None for sentence in sentences)
     length = max(-1.0, 1.0 - 2.0 * (abs(len(sentences) - facts.asked) + broken) / facts.asked)
     name = facts.name or None
@@ -413,7 +523,7 @@ def _story(grammar: StoryGrammar, facts: Facts, sentences: Sequence[Sentence]) -
 
 
 def _repetition(sentences: Sequence[Sentence]) -> float:
-    """Count sentences said before, 1 in the same words, 0.5 in the same pattern; and closings before the close."""
+    """Count repeated sentences, 1 in the same words and 0.5 in the same pattern, and closings before the end."""
     words: set[tuple[str, ...]] = set()
     lines: set[int] = set()
     total = 0.0
@@ -427,7 +537,7 @@ def _repetition(sentences: Sequence[Sentence]) -> float:
 
 @functools.cache
 def _lexicon() -> tuple[dict[str, float], frozenset[str], frozenset[str], frozenset[str]]:
-    """Load the moods of words, what turns them round, what stresses them and what ends a clause."""
+    """Load the moods of words, and the words that flip them, stress them or end a clause."""
     lexicon = json.loads((data_dir() / "tales" / "lexicon.json").read_text("utf-8"))
     turning, stressing, breaking = (frozenset(lexicon[key]) for key in ("negators", "emphasis", "clause_breaks"))
     return lexicon["mood"], turning, stressing, breaking

@@ -142,7 +142,7 @@ def test_a_pattern_pays_for_finished_responses_that_match_it():
     cut = sequences_from_ids(policy, ["yes"], [[0]])
     assert reward.score(cut).total.tolist() == [0]
     assert reward.score(rows, timing="token").per_token[0].tolist() == [0, 1, 0]
-    with pytest.raises(LabError, match="it is no regular expression"):
+    with pytest.raises(LabError, match="not a regular expression"):
         matches(policy.decode, "(yes")
 
 
