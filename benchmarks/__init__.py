@@ -1,1 +1,1 @@
-"""The long measurements: one script a claim, run by `python lab.py proof`."""
+"""The long measurements, run by `python lab.py proof`: one script per claim."""

@@ -1,7 +1,7 @@
 """Run measurements and write docs/proof.md: `python lab.py proof [NAME ...]`.
 
-Each measurement runs in a Python of its own, so that none inherits the memory or the threads of
-another. Rows of measurements that are not run now keep their figures and dates.
+Each measurement runs in a separate Python process, so that none inherits the memory or the threads of
+another. Rows that are not measured now keep their figures and dates.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from rllab.core.files import write_atomically
 ROWS = ROOT / "docs" / "proof.json"
 PAGE = ROOT / "docs" / "proof.md"
 NOT_MEASUREMENTS = {"__init__", "__main__", "result"}
-WIDTH, LINES = 110, 3  # characters a line, and lines of a target or a figure; the whole of both is in proof.json
+WIDTH, LINES = 110, 3  # characters per line, and lines of a target or a figure; proof.json has both in full
 HEADER = """# Proof
 
-What takes too long for every test run is measured by `python lab.py proof [NAME ...]`. Each section is one claim with
-its target, what was measured, when and where; a claim that was not measured again keeps its date. The whole figures
-and the raw numbers are in proof.json.
+Measurements that take too long for every test run are made by `python lab.py proof [NAME ...]`. Each section is one
+claim with its target, the measured figure, the date and the machine; a claim that was not measured again keeps its
+date. The full figures and the raw numbers are in proof.json.
 """
 
 
 def known() -> list[str]:
-    """List the measurements by the names of their scripts."""
+    """Return the names of all measurements: those of their scripts."""
     names = (path.stem for path in Path(__file__).parent.glob("*.py"))
     return sorted(name for name in names if name not in NOT_MEASUREMENTS)
 
 
 def measure_here(name: str) -> Row:
-    """Run one measurement in this process; one that breaks has failed, with its reason as the figure."""
+    """Run one measurement in this process; if it raises, the row fails with the error as its figure."""
     script = importlib.import_module(f"benchmarks.{name}")
     began = time.monotonic()
     try:
         result: Result = script.measure()
-    except Exception as error:  # noqa: BLE001 - whatever broke, the row has to say so
+    except Exception as error:  # noqa: BLE001 - any error becomes a failed row
         traceback.print_exc()
         claim = (script.__doc__ or name).splitlines()[0]
         result = Result(claim, "it finishes", f"{type(error).__name__}: {error}", passed=False)
@@ -53,7 +53,7 @@ def measure_here(name: str) -> Row:
 
 
 def measure_apart(name: str) -> Row:
-    """Run one measurement in a process of its own."""
+    """Run one measurement in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "row.json"
         command = [sys.executable, "-m", "benchmarks", "--into", str(answer), name]
@@ -72,7 +72,7 @@ def read_rows(path: Path) -> dict[str, Row]:
 
 
 def shortened(text: str) -> str:
-    """Return a text on one line of source, cut after a part of it where it would take more than three lines."""
+    """Return a text on one line of source, cut after a clause if it would take more than three lines."""
     plain, room = " ".join(text.split()), WIDTH * LINES
     if len(plain) <= room:
         return plain
@@ -91,12 +91,12 @@ def section(row: Row) -> str:
 
 
 def page(rows: dict[str, Row]) -> str:
-    """Return docs/proof.md: one section a claim."""
+    """Return docs/proof.md, with one section per claim."""
     return "\n\n".join((HEADER.rstrip(), *(section(rows[name]) for name in sorted(rows)))) + "\n"
 
 
 def keep(row: Row, *, rows_file: Path = ROWS, page_file: Path = PAGE) -> None:
-    """Put one row in place of its older self, and render the page."""
+    """Replace the earlier row of the same name, and render the page."""
     rows = read_rows(rows_file) | {row.name: row}
     in_order = [asdict(rows[name]) for name in sorted(rows)]
     write_atomically(rows_file, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
@@ -104,7 +104,7 @@ def keep(row: Row, *, rows_file: Path = ROWS, page_file: Path = PAGE) -> None:
 
 
 def choose(names: list[str]) -> list[str]:
-    """Return the measurements to run; a name that is none of them ends the program with a sentence."""
+    """Return the measurements to run; exit with a sentence if a name is unknown."""
     for name in names:
         if name not in known():
             sys.exit(f"proof: {LabError.choice('measurement', name, known())}")
@@ -112,7 +112,7 @@ def choose(names: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, keep each row as soon as it is there, and say whether all claims hold."""
+    """Measure, save each row at once, and return 0 if all claims hold, else 1."""
     parser = argparse.ArgumentParser(prog="lab.py proof", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(known())}")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
-"""Every recorded experiment has its signature: the claims of its `check_signature`, on at least five seeds.
+"""Every recorded experiment shows its signature: the claims of its `check_signature`, on at least five seeds.
 
-Nothing is trained here. The records in data/runs/ are read, each made by `python -m rllab.course.experiments NAME` at
-WORKSHOP size, and their figures are listed next to the curriculum's, which are in brackets.
+This script trains nothing. It reads the records in data/runs/, each made by `python -m rllab.course.experiments NAME`
+at WORKSHOP size, and lists their figures next to the curriculum's, which are in brackets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from rllab.course.experiments import (
 from rllab.course.experiments.__main__ import RECORDED
 from rllab.course.tabular.control import Q_LEARNING, SARSA
 
-FROM = 32  # tokens, from which the texts needed are in proportion to the length
+FROM = 32  # tokens from which on the number of texts needed is proportional to the length
 SEEDS = 5  # at least, where an experiment is not exact
 TARGET = (
     "baselines: no bias, leave-one-out falls towards 1; best_of_n_gold: one maximum of gold under extreme errors and "
@@ -63,7 +63,7 @@ TARGET = (
 
 @dataclass(frozen=True)
 class Check:
-    """One recorded run: its figures, the claims it does not meet, and when it was recorded on how many samples."""
+    """One recorded run: its figures, the claims it does not meet, its number of samples and its date."""
 
     name: str
     found: str
@@ -78,7 +78,7 @@ def measure() -> Result:
     figure = "; ".join(f"{done.name} ({done.sample}, recorded {done.date}): {done.found}" for done in checks)
     failed = [f"{done.name}: {claim}" for done in checks for claim in done.unmet]
     return Result(
-        "Every recorded experiment has its signature (data/runs/)",
+        "Every recorded experiment shows its signature (data/runs/)",
         TARGET,
         f"NOT MET: {'; '.join(failed)}. {figure}" if failed else figure,
         passed=not failed,
@@ -87,7 +87,7 @@ def measure() -> Result:
 
 
 def check(name: str) -> Check:
-    """Check one record; a name may have a size after a dash."""
+    """Check one record; the name may end in a dash and a size."""
     stem, _, further = name.partition("-")
     experiment, record = load_experiment(stem), recorded(name)
     result, size = recorded_result(experiment, size=further), record["size"]

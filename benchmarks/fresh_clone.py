@@ -1,4 +1,4 @@
-"""A fresh clone with a fresh environment opens the tour with working widgets, and its tests pass."""
+"""A fresh clone in a fresh environment opens the tour with working widgets, and its tests pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDGET = ".jp-OutputArea-output section.rllab"
 
 
 def measure() -> Result:
-    """Clone what is committed, open the door, look at the tour, run the tests."""
+    """Clone the committed files, open the tour with lab.py, count its widgets, and run the tests."""
     with tempfile.TemporaryDirectory(prefix="rllab-clone-") as folder:
         clone = Path(folder) / "rllab"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -42,19 +42,19 @@ def measure() -> Result:
 
 
 def bare_python() -> str:
-    """Return the Python that no environment has touched."""
+    """Return the base Python, outside any virtual environment."""
     return str(Path(sys.base_prefix) / ("python.exe" if os.name == "nt" else "bin/python3"))
 
 
 def bare_environment() -> dict[str, str]:
-    """Return the variables of somebody who has just cloned the repository and has no screen."""
+    """Return the environment variables of a new user without a screen."""
     ours = {"VIRTUAL_ENV", "PYTHONPATH", "DISPLAY", "WAYLAND_DISPLAY", "RLLAB_HOME", "RLLAB_DATA"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"CI": "true"}
 
 
 def open_tour(clone: Path) -> tuple[float, int]:
-    """Start the door in the clone; return the seconds until the tour is served, and the widgets it draws."""
+    """Start lab.py in the clone; return the seconds until the tour is served, and the number of widgets it draws."""
     began = time.monotonic()
     command = [bare_python(), "lab.py"]
     with subprocess.Popen(command, cwd=clone, env=bare_environment(), stdout=subprocess.PIPE, text=True) as door:
@@ -91,7 +91,7 @@ def count_widgets(address: str) -> int:
 
 
 def run_all_cells(page: Page) -> None:
-    """Choose Run All Cells in the menu, and wait until the first widget is there."""
+    """Choose Run All Cells in the menu, and wait for the first widget."""
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     try:

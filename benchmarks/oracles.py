@@ -1,7 +1,7 @@
-"""The golden files of tests/oracles come out the same when other people's code writes them again.
+"""The golden files of tests/oracles are reproduced when the reference libraries write them again.
 
-RLLAB_ORACLES may name the Python of an environment that has tests/oracles/requirements.txt and sources.txt
-installed; without it one is made for this measurement, which downloads about 1 GB.
+RLLAB_ORACLES can name the Python of an environment with tests/oracles/requirements.txt and sources.txt installed;
+otherwise a new environment is created for this measurement, which downloads about 1 GB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOLERANCE = 1e-6  # some of the oracles compute in float32, and machines round d
 
 
 def measure() -> Result:
-    """Write the golden files again and compare every number."""
+    """Write the golden files again and compare all numbers."""
     with tempfile.TemporaryDirectory() as scratch:
         python = os.environ.get("RLLAB_ORACLES") or make_environment(Path(scratch) / "environment")
         fresh = Path(scratch) / "golden"
@@ -32,7 +32,7 @@ def measure() -> Result:
     everything = [difference for file in compared.values() for difference in file]
     worst = max(everything)
     return Result(
-        claim="the golden files of tests/oracles come out the same when the oracles write them again",
+        claim="the golden files of tests/oracles are reproduced when the reference libraries write them again",
         target=f"every number within {TOLERANCE:g}",
         figure=f"{len(everything)} numbers in {len(compared)} files, largest difference {worst:.1e}",
         passed=worst <= TOLERANCE,
@@ -41,7 +41,7 @@ def measure() -> Result:
 
 
 def make_environment(folder: Path) -> str:
-    """Make an environment with the oracles and return its Python."""
+    """Create an environment with the reference libraries and return its Python."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     install = [python, "-m", "pip", "install", "--quiet", "-r"]
@@ -51,7 +51,7 @@ def make_environment(folder: Path) -> str:
 
 
 def differences(kept: Path, fresh: Path) -> list[float]:
-    """Return how far each number of one golden file is from the other's; infinite where one is missing."""
+    """Return the differences between two golden files, number by number; infinite if a number is missing."""
     if not (kept.is_file() and fresh.is_file()):
         return [math.inf]
     pair = [json.loads(path.read_text("utf-8"))["cases"] for path in (kept, fresh)]
@@ -59,7 +59,7 @@ def differences(kept: Path, fresh: Path) -> list[float]:
 
 
 def distances(one: object, other: object) -> Iterator[float]:
-    """Walk through two values of the same form and yield the distance of every pair of numbers."""
+    """Yield the distance between each pair of numbers in two values of the same form."""
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):
         yield abs(one - other)
     elif isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():

@@ -1,7 +1,7 @@
-"""A saved run is anybody's: transformers opens its policy with the same logits, and TRL's GRPOTrainer goes on with it.
+"""A saved run is portable: transformers loads its policy with the same logits, and TRL's GRPOTrainer trains it.
 
-RLLAB_ORACLES may name the Python of an environment with tests/oracles/requirements.txt installed; without it one is
-made for this measurement, which downloads about 1 GB.
+RLLAB_ORACLES can name the Python of an environment with tests/oracles/requirements.txt installed; otherwise a new
+environment is created for this measurement, which downloads about 1 GB.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from rllab.trainer.checkpoints import current_version
 from rllab.trainer.trainer import Trainer
 from rllab.worlds import load_world
 
-WORLDS, TOLERANCE = ("micro", "tales"), 1e-6  # other versions of torch may add up in another order
+WORLDS, TOLERANCE = ("micro", "tales"), 1e-6  # other versions of torch may sum in a different order
 
 
 def measure() -> Result:
-    """Save a run of each world after one update, and hand it to other people's code."""
+    """Save a run of each world after one update, and load it with transformers and TRL."""
     with tempfile.TemporaryDirectory() as scratch:
         python = os.environ.get("RLLAB_ORACLES") or make_environment(Path(scratch) / "environment")
         found = {name: hand_over(name, Path(scratch) / name, python) for name in WORLDS}
@@ -34,7 +34,7 @@ def measure() -> Result:
     apart = max(float(one["apart"]) for one in found.values())
     said = ", ".join(f"{name}: moved by {one['moved']:.0e}" for name, one in found.items())
     return Result(
-        claim="a saved policy opens with AutoModelForCausalLM and starts a step of TRL's GRPOTrainer",
+        claim="a saved policy loads with AutoModelForCausalLM, and TRL's GRPOTrainer takes a step with it",
         target=f"logits within {TOLERANCE:g}, one step with a finite loss that moves the weights, in each world",
         figure=f"logits at most {apart:.0e} apart; {said}",
         passed=fine and apart <= TOLERANCE,
@@ -43,7 +43,7 @@ def measure() -> Result:
 
 
 def hand_over(name: str, folder: Path, python: str) -> dict[str, Any]:
-    """Train once, save, and let another environment read the logits and take a step."""
+    """Train once, save, and let another environment compute the logits and take a step."""
     world = load_world(name)
     trainer = Trainer(world, "ppo", world.config("ppo", batch_size=8, micro_batch_size=8))
     trainer.update()

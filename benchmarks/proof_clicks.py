@@ -1,4 +1,4 @@
-"""From a click on Step to the pixels: quick enough to follow with the eyes, however long the line is."""
+"""Click-to-screen latency of Step: short enough to follow by eye, however long the line of text is."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_
 STEPS, WARM_UP, REPEATS = 100, 5, 30
 LIMITS = {"micro": 100.0, "tales": 100.0, "smollm2": 300.0}  # milliseconds, 95th percentile
 EARLY, LATE, RATIO = 10, 499, 1.5
-LONG = LATE + 2  # tokens that a line may have here, so that it is not over after the late step
+LONG = LATE + 2  # maximum length of a line in tokens, so that it has not ended after the late step
 
-# From the time stamp of the click to the first task after the frame in which the new token stands.
+# From the time stamp of the click to the first task after the frame that shows the new token.
 ARM = """(panel) => {
   const strip = panel.querySelector('.strip'), before = strip.querySelectorAll('[role=option]').length;
   window.rllabTimed = new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ ARM = """(panel) => {
     watch.observe(strip, {childList: true, subtree: true});
   });
 }"""
-# A line of `length` tokens, none of them the end, behind which the next step does not draw the end either.
+# A line of `length` tokens without the end token, after which the next step does not sample the end token either.
 WRITE = """
 def written(panel, length):
     panel.begin(panel.stepper.prompt)
@@ -72,12 +72,12 @@ class Clicks:
 
     @classmethod
     def of(cls, spent: list[float]) -> Clicks:
-        """Summarise single clicks."""
+        """Return the summary of single clicks."""
         return cls(statistics.median(spent), statistics.quantiles(spent, n=20)[-1], max(spent))
 
 
 def measure() -> Result:
-    """Time clicks in a real browser: 100 steps in each world, then early and late in a long line of tales."""
+    """Time clicks in a real browser: 100 steps in each world, then early and late steps in a long line of tales."""
     with tempfile.TemporaryDirectory() as folder, running_lab(Path(folder)) as server, running_browser() as browser:
         clicks = {name: in_world(browser, server, name) for name in LIMITS}
         early, late = in_a_long_line(browser, server)
@@ -86,7 +86,7 @@ def measure() -> Result:
     quick = all(clicks[name].p95 <= limit for name, limit in LIMITS.items())
     shown = ", ".join(f"{name} {click.p95:.0f} ms (median {click.median:.0f})" for name, click in clicks.items())
     return Result(
-        claim=f"from a click on Step to the pixels, over {STEPS} steps, and at token {LATE + 1} against token {EARLY}",
+        claim=f"click-to-screen latency of Step over {STEPS} steps, and at token {LATE + 1} compared to token {EARLY}",
         target=", ".join(f"{name} {limit:g} ms" for name, limit in LIMITS.items())
         + f" at the 95th percentile; late over early at most {RATIO:g}, in the browser and without it",
         figure=f"95th percentile: {shown}; late over early: {flat:.2f} in the browser "
@@ -98,7 +98,7 @@ def measure() -> Result:
 
 
 def in_world(browser: Browser, server: Server, name: str) -> Clicks:
-    """Step through lines of a world until 100 steps are timed; a line that is over is begun anew, untimed."""
+    """Step through lines of a world until 100 steps are timed; starting a new line is not timed."""
     notebook, panel = opened(browser, server, name, f"load_world({name!r})")
     step, new_seed = button(panel, "Step"), button(panel, "New seed")
     spent: list[float] = []
@@ -112,13 +112,13 @@ def in_world(browser: Browser, server: Server, name: str) -> Clicks:
 
 
 def in_a_long_line(browser: Browser, server: Server) -> tuple[Clicks, Clicks]:
-    """Time the same step again and again, early and late in a line; Back between is not timed."""
+    """Time the same step repeatedly, early and late in a line; the Back between two steps is not timed."""
     world = f"load_world('tales').replace(max_new_tokens={LONG})"
     notebook, panel = opened(browser, server, "long", world)
     found = []
     for length in (EARLY, LATE):
         if notebook.value(f"written(panel, {length})") != length:
-            raise ValueError(f"no line of {length} tokens goes on")
+            raise ValueError(f"every line of {length} tokens ends with the next step")
         options = panel.locator(".strip [role=option]")
         spent = []
         for _ in range(REPEATS + WARM_UP):
@@ -132,7 +132,7 @@ def in_a_long_line(browser: Browser, server: Server) -> tuple[Clicks, Clicks]:
 
 
 def late_over_early() -> float:
-    """Return how much longer a step takes late in a line, without any screen."""
+    """Return the ratio of late to early step times in a line, without a browser."""
     set_threads_once()
     stepper = Stepper(load_world("tales").replace(max_new_tokens=LONG))
     medians = []
@@ -162,7 +162,7 @@ def opened(browser: Browser, server: Server, name: str, world: str) -> tuple[Not
 
 
 def button(panel: Locator, name: str) -> Locator:
-    """Return a button of a panel by its whole name."""
+    """Return the button of a panel with exactly this name."""
     return panel.get_by_role("button", name=name, exact=True)
 
 
@@ -171,5 +171,5 @@ def timed(notebook: Notebook, panel: Locator, target: Locator) -> float:
     panel.evaluate(ARM)
     target.click()
     milliseconds: float = notebook.page.evaluate("() => window.rllabTimed")
-    notebook.page.wait_for_timeout(50)  # whatever is left to do belongs to this step, not to the next
+    notebook.page.wait_for_timeout(50)  # the remaining work belongs to this step, not to the next
     return milliseconds

@@ -1,4 +1,4 @@
-"""Every fault of the clinic is seen and named, or deliberately not named; no healthy run is called ill."""
+"""Every fault of the clinic is visible and diagnosed as its page says; healthy runs raise no false alarms."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from rllab.worlds import World, load_world
 
 UPDATES, SEEDS, STORY_SEEDS, STORY_UPDATES = 20, 20, 3, 12
 TARGET = (
-    f"each fault, in each of its runs on micro: seen in a view within {UPDATES} updates, and found by the checkup as "
-    f"its page says, and by no other fault's name; {SEEDS} healthy seeds of each run on micro and {STORY_SEEDS} on "
-    "tales: none ill"
+    f"each fault, in each of its runs on micro: visible in a view within {UPDATES} updates, diagnosed as its page "
+    f"says, and not under another fault's name; no false alarm on {SEEDS} healthy seeds of each run on micro and "
+    f"{STORY_SEEDS} on tales"
 )
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What one fault did to one run."""
+    """The visible effects of one fault on one run."""
 
     fault: str
     run: str
-    seen: tuple[str, ...]  # the views of its page that show it
-    found: tuple[str, ...]  # what the checkup calls ill
+    seen: tuple[str, ...]  # the views of its page that show the fault
+    found: tuple[str, ...]  # the problems that the diagnostics report
     wanted: str
 
     @property
     def passed(self) -> bool:
-        """Tell whether it is seen, and named as its page says and by no other fault's name.
+        """Return whether the fault is visible, and diagnosed as its page says and not under another fault's name.
 
-        What a fault leads to (an entropy that collapses, a reward that is exploited) is no fault's name: it is true
-        of the run, and may be found as well.
+        The consequences of a fault (entropy collapse, an exploited reward) are not names of faults: they are true of
+        the run, so the diagnostics may report them as well.
         """
         named = {fault.finding for fault in catalogue().values() if fault.finding}
         return bool(self.seen) and named & set(self.found) == ({self.wanted} if self.wanted else set())
 
 
 def measure() -> Result:
-    """Run every fault beside a healthy run of the same seed, then healthy runs of many seeds."""
+    """Compare every fault with a healthy run of the same seed, then run healthy runs with many seeds."""
     world = load_world("micro")
     looked = [look(world, fault, run) for fault in catalogue().values() if fault.name != HEALTHY for run in fault.runs]
     wrong = [one for one in looked if not one.passed]
@@ -56,11 +56,12 @@ def measure() -> Result:
     named, more = sum(bool(one.wanted) for one in looked), [one for one in looked if len(one.found) > bool(one.wanted)]
     figure = (
         f"{len(looked) - len(wrong)} of {len(looked)} pairs of fault and run as their pages say ({named} named, "
-        f"{len(looked) - named} by a reason not); {len(ill) + len(story_ill)} of {runs + story_runs} healthy runs ill"
+        f"{len(looked) - named} deliberately not); {len(ill) + len(story_ill)} false alarms on {runs + story_runs} "
+        "healthy runs"
     )
     figure += "".join(f"; {one.fault} in {one.run}: found {' and '.join(one.found)}" for one in (*wrong, *more))
     return Result(
-        "The clinic's faults can be found, and healthy runs are left alone",
+        "The clinic's faults are detected, and healthy runs raise no false alarms",
         TARGET,
         figure,
         passed=not wrong and not ill and not story_ill,
@@ -69,7 +70,7 @@ def measure() -> Result:
 
 
 def look(world: World, fault: Fault, run: str, *, updates: int = UPDATES, seed: int = 0) -> Looked:
-    """Run a fault beside its healthy twin, and tell which views show it and what the checkup says."""
+    """Run a fault and its healthy twin, and return the views that show the fault and what the diagnostics report."""
     sick, well = begin(world, run, stages=fault.stages, seed=seed), begin(world, run, seed=seed)
     columns = [view.partition(":")[2] for view in fault.views if view.startswith("tokens:")]
     shown: set[str] = set()
@@ -81,9 +82,9 @@ def look(world: World, fault: Fault, run: str, *, updates: int = UPDATES, seed: 
 
 
 def differs(sick: OpenedUpdate, well: OpenedUpdate, column: str) -> bool:
-    """Tell whether a column of the token view is another than in the twin where both wrote the same texts.
+    """Return whether a column of the token view differs from the twin's where both sampled the same texts.
 
-    A fault of the sampling itself shows in what was written: too likely for what the policy says of it.
+    A fault in the sampling itself shows in the sampled texts: they are more likely than the policy's entropy implies.
     """
     mask = sick.rollout.response_mask
     if sick.rollout.responses != well.rollout.responses:
@@ -94,7 +95,7 @@ def differs(sick: OpenedUpdate, well: OpenedUpdate, column: str) -> bool:
 
 
 def apart(sick: Trainer, well: Trainer, metric: str) -> bool:
-    """Tell whether a curve's mean lies further from the twin's than that one scatters."""
+    """Return whether a curve's mean differs from the twin's by more than the twin's standard deviation."""
     ill, healthy_ = ([record.metrics[metric] for record in run.history] for run in (sick, well))
     return abs(statistics.fmean(ill) - statistics.fmean(healthy_)) > max(1e-6, statistics.pstdev(healthy_))
 
@@ -102,7 +103,7 @@ def apart(sick: Trainer, well: Trainer, metric: str) -> bool:
 def healthy(
     world: World, seeds: Sequence[int], updates: int, *, runs: Sequence[str] = tuple(RUNS)
 ) -> tuple[list[str], int]:
-    """Run seeds without any fault; return those that the checkup calls ill, and how many there were."""
+    """Run seeds without a fault; return the false alarms and the number of runs."""
     ill = []
     for run in runs:
         for seed in seeds:
@@ -113,5 +114,5 @@ def healthy(
 
 
 def ill_of(history: Sequence[UpdateRecord]) -> tuple[str, ...]:
-    """Name what the checkup calls ill."""
+    """Return the names of the problems that the diagnostics report."""
     return tuple(finding.name for finding in diagnose(history) if finding.severity == "ill")

@@ -1,4 +1,4 @@
-"""DPO on pairs of gold: how near the exact optimum it comes, what the noise of labels costs, and the later decline."""
+"""DPO on pairs labelled by gold: its distance to the exact optimum, the cost of label noise, the later decline."""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from rllab.truth import exact
 from rllab.worlds import World, load_world
 
 LABELS, BETA, SHARE, SEEDS = 20_000, 0.5, 0.97, range(5)
-JUDGE: Mapping[str, tuple[float, float]] = {"gold itself": (1.0, 0.0)}  # prefers by sigma(gold gap): Bradley-Terry
+JUDGE: Mapping[str, tuple[float, float]] = {"gold itself": (1.0, 0.0)}  # P = sigma(gold gap): Bradley-Terry
 TABLE = PreferenceConfig(beta=BETA, lr=0.02, batch_size=512, micro_batch_size=512)
 TRANSFORMER = PreferenceConfig(beta=BETA, lr=1e-3, batch_size=256, micro_batch_size=256)
 EPOCHS, TRANSFORMER_EPOCHS = 12, 8
-MANY, MANY_EPOCHS = 200_000, 6  # labels that are enough, one on each pair
+MANY, MANY_EPOCHS = 200_000, 6  # a number of labels that suffices, one per pair
 LARGE = dataclasses.replace(TABLE, batch_size=2048, micro_batch_size=2048)
 CLAIM = (
-    f"DPO (beta {BETA:g}) on {LABELS:,} pairs written by the reference, all three prompts of micro-tabular together: "
-    "judged with gold's exact probabilities they lead near the exact optimum; one Bradley-Terry label on each is too "
-    f"noisy for the last of the way, and going on loses ground; {MANY:,} labels are enough; the transformer beside it"
+    f"DPO (beta {BETA:g}) on {LABELS:,} pairs sampled from the reference, all three prompts of micro-tabular together: "
+    "with gold's exact probabilities it comes close to the exact optimum; with one Bradley-Terry label per pair the "
+    f"noise is too large to close the rest of the gap, and further epochs lose ground; {MANY:,} labels suffice; the "
+    "transformer for comparison"
 )
 TARGET = (
     f"share of (J - J_ref)/(J* - J_ref) on {len(SEEDS)} of {len(SEEDS)} seeds: with exact probabilities at least "
-    f"{SHARE:.0%} at the best held-out epoch; with one label a pair less after the last epoch than on the way; with "
-    f"{MANY:,} labels at least {SHARE:.0%} again. ({SHARE:.0%} was hoped for with {LABELS:,} labels: not reached)"
+    f"{SHARE:.0%} at the best held-out epoch; with one label per pair less after the last epoch than before; with "
+    f"{MANY:,} labels at least {SHARE:.0%} again. (The goal of {SHARE:.0%} with {LABELS:,} labels was not reached)"
 )
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Where a run stood after an epoch."""
+    """The state of a run after an epoch."""
 
-    held_out: float  # loss on pairs kept aside, nats
+    held_out: float  # loss on held-out pairs, nats
     closed: float  # share of the gap, by enumeration
 
 
 def measure() -> Result:
-    """Let the reference write the pairs, and train a table on labels and on exact probabilities, a transformer once."""
+    """Sample pairs from the reference, and train a table on labels and on exact probabilities, a transformer once."""
     table = of_gold(load_world("micro-tabular"))
     labelled, certain, many = [], [], []
     for seed in SEEDS:
@@ -68,7 +69,7 @@ def judged(
     many: Sequence[list[Epoch]],
     transformer: list[Epoch],
 ) -> Result:
-    """Hold the runs against the bounds."""
+    """Compare the runs with the targets."""
     chosen = [best_held_out(run).closed for run in labelled]
     most = [max(epoch.closed for epoch in run) for run in labelled]
     last = [run[-1].closed for run in labelled]
@@ -80,7 +81,7 @@ def judged(
         "transformer, labels": [transformer],
     }
     figure = (
-        f"exact probabilities {shares(without)}; one label a pair {shares(chosen)}, at most {shares(most)} on the way, "
+        f"exact probabilities {shares(without)}; one label per pair {shares(chosen)}, maximum {shares(most)}, "
         f"{shares(last)} after {EPOCHS} epochs; {MANY:,} labels {shares(enough)}; transformer, {LABELS:,} labels, one "
         f"seed: {told(transformer)}"
     )
@@ -102,7 +103,7 @@ def curve(
     seed: int,
     method: Callable[[World, PreferenceConfig], Measure] = dpo,
 ) -> list[Epoch]:
-    """Train on pairs, and read the policy exactly after each epoch."""
+    """Train on pairs, and evaluate the policy exactly after each epoch."""
     low, high = worth(world, world.reference), optimum(world)
     run, found = PreferenceTrainer(world, pairs, config, seed=seed, method=method), []
     for number in range(epochs):
@@ -115,7 +116,7 @@ def curve(
 
 
 def without_noise(world: World, config: PreferenceConfig) -> Measure:
-    """Return what DPO measures where each pair was judged without end: with p = sigma(gold gap) for the chosen side.
+    """Return DPO's measure in the limit of infinitely many labels per pair: p = sigma(gold gap) for the chosen side.
 
     The loss p log(1 + e^-m) + (1 - p) log(1 + e^m) is DPO's on the label, log(1 + e^-m), and (1 - p) m.
     """
@@ -130,7 +131,7 @@ def without_noise(world: World, config: PreferenceConfig) -> Measure:
 
 
 def of_gold(world: World) -> World:
-    """Return the world with gold as its reward and beta as the price of KL: what the labels are about."""
+    """Return the world with gold as its reward and beta as its KL coefficient: the objective behind the labels."""
     if world.gold is None:
         raise ValueError(f"{world.name} has no gold judge")
     ours = world.replace(reward=world.gold)
@@ -143,22 +144,22 @@ def worth(world: World, policy: Policy) -> float:
 
 
 def optimum(world: World) -> float:
-    """Return J*, the most that any policy can reach, averaged over the prompts."""
+    """Return J*, the maximum over all policies, averaged over the prompts."""
     return sum(exact(world, prompt).optimum(BETA).J for prompt in world.prompts) / len(world.prompts)
 
 
 def best_held_out(epochs: Sequence[Epoch]) -> Epoch:
-    """Return the epoch that somebody who knows nothing but the pairs would choose."""
+    """Return the epoch with the lowest held-out loss: the choice we can make from the pairs alone."""
     return min(epochs, key=lambda epoch: epoch.held_out)
 
 
 def shares(numbers: Sequence[float]) -> str:
-    """Say from where to where some shares reach."""
+    """Format the range of some shares."""
     return f"{min(numbers):.1%} to {max(numbers):.1%}"
 
 
 def told(epochs: Sequence[Epoch]) -> str:
-    """Say in one line how a run went."""
+    """Format the result of a run on one line."""
     best = best_held_out(epochs)
     when = epochs.index(best) + 1
     return f"{best.closed:.1%} closed at the best held-out epoch ({when}), {epochs[-1].closed:.1%} after {len(epochs)}"

@@ -1,7 +1,7 @@
-"""Stable-Baselines3 has nothing to say against the token environment.
+"""Stable-Baselines3 accepts the token environment without a warning.
 
-RLLAB_SB3 may name the Python of an environment that has stable-baselines3 installed; without it one is made for
-this measurement. The lab itself does not depend on it.
+RLLAB_SB3 can name the Python of an environment with stable-baselines3 installed; otherwise a new environment is
+created for this measurement. The lab itself does not depend on stable-baselines3.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ print(json.dumps({"said": said, "versions": [stable_baselines3.__version__, gymn
 
 
 def measure() -> Result:
-    """Let Stable-Baselines3 check the environment of every world that ships."""
+    """Run Stable-Baselines3's checker on the environment of every world that ships."""
     with tempfile.TemporaryDirectory() as scratch:
         python = os.environ.get("RLLAB_SB3") or make_environment(Path(scratch) / "environment")
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -49,19 +49,19 @@ def measure() -> Result:
     return Result(
         claim="stable_baselines3.common.env_checker.check_env accepts TokenEnv",
         target=f"0 errors and 0 warnings on {', '.join(WORLDS)}",
-        figure=f"{len(said)} remarks by Stable-Baselines3 {ours} with gymnasium {gymnasium}{': ' if said else ''}"
-        + "; ".join(said),
+        figure=f"{len(said)} errors and warnings from Stable-Baselines3 {ours} with gymnasium {gymnasium}"
+        f"{': ' if said else ''}{'; '.join(said)}",
         passed=not said,
         details=found["said"],
     )
 
 
 def make_environment(folder: Path) -> str:
-    """Make an environment that has Stable-Baselines3 and sees the packages of this one, and return its Python."""
+    """Create an environment with Stable-Baselines3 and access to the packages of this one, and return its Python."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     where = [python, "-c", "import site; print(site.getsitepackages()[-1])"]
     own = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
-    (own / "beside.pth").write_text("\n".join(site.getsitepackages()), "utf-8")
+    (own / "parent.pth").write_text("\n".join(site.getsitepackages()), "utf-8")
     subprocess.run([python, "-m", "pip", "install", "--quiet", "stable-baselines3"], check=True)
     return python

@@ -1,4 +1,4 @@
-"""A learner at the keyboard teaches a taste that no file names: 30 pairs, a refit, 40 PPO updates, in the browser."""
+"""A scripted learner teaches a hidden preference in the browser: 30 pairs by keyboard, a refit, 40 PPO updates."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from tests.e2e.lab import Notebook, Server, running_browser, running_lab, write_
 SEEDS, PAIRS, UPDATES, ROLLOUTS = (0, 1, 2), 30, 40, 200
 CLAIM = (
     f"A scripted learner labels {PAIRS} pairs of micro with the keyboard, refits and trains {UPDATES} PPO updates; "
-    "its taste (sad words less happy ones, short before long) is known to the script alone"
+    "only the script knows its preference (sad words minus happy ones, short rather than long)"
 )
-TARGET = f"the mean of the hidden taste rises by more than 2 standard errors on {len(SEEDS)} of {len(SEEDS)} seeds"
+TARGET = f"the mean hidden preference score rises by more than 2 standard errors on {len(SEEDS)} of {len(SEEDS)} seeds"
 PATIENCE = 300_000  # milliseconds
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one learner's session came to."""
+    """The result of one learner's session."""
 
     seed: int
-    labels: int  # preferences on the disk; the others of the pairs were ties
-    before: float  # mean taste of the policy's responses
+    labels: int  # saved preferences; the other pairs were ties
+    before: float  # mean preference score of the policy's responses
     after: float
     standard_error: float  # of the difference
 
     @property
     def passed(self) -> bool:
-        """Tell whether the taste has risen by more than chance."""
+        """Return whether the preference score rose by more than 2 standard errors."""
         return self.after - self.before > 2 * self.standard_error
 
 
 def measure() -> Result:
-    """Let a learner sit down for each seed."""
+    """Run one learner's session for each seed."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = {"RLLAB_HOME": str(Path(folder) / "home")}
         with running_lab(Path(folder), environment=home) as server, running_browser() as browser:
@@ -58,7 +58,7 @@ def measure() -> Result:
 
 
 def teach(browser: Browser, server: Server, seed: int) -> Lesson:
-    """Judge, refit, carry the reward to training and train, all of it on the page."""
+    """Label, refit, carry the reward to training and train, all in the browser."""
     name, file = f"label-{seed}.ipynb", server.folder / f"labels-{seed}.jsonl"
     write_notebook(
         server.folder / name,
@@ -80,7 +80,7 @@ def teach(browser: Browser, server: Server, seed: int) -> Lesson:
 
 
 def label(notebook: Notebook, panel: Locator) -> None:
-    """Judge by keyboard what the page shows, then refit and hand the reward over."""
+    """Label the shown pairs by keyboard, then refit and carry the reward to training."""
     panel.get_by_role("button", name="Show pairs").click()
     for done in range(PAIRS):
         panel.locator('[data-key="text-first"]').wait_for(timeout=PATIENCE)
@@ -100,20 +100,20 @@ SIDES = ("first", "second")
 
 
 def train(panel: Locator) -> None:
-    """Press Start, and wait for the last update."""
+    """Press Start and wait for the last update."""
     panel.get_by_role("button", name="Start", exact=True).click()
     expect(panel.locator(".head")).to_contain_text(f"update {UPDATES} of {UPDATES}", timeout=PATIENCE)
     expect(panel.get_by_role("button", name=re.compile("^Go on$"))).to_be_visible(timeout=PATIENCE)
 
 
 def tastes(notebook: Notebook, policy: str) -> torch.Tensor:
-    """Let the kernel write responses, and judge them here: the lab never hears of the taste."""
+    """Sample responses in the kernel and score them here, so that the lab never sees the preference."""
     settings = f"max_new_tokens=5, samples_per_prompt={ROLLOUTS}, seed=99"
     texts = notebook.value(f"list(generate({policy}, world.prompts, {settings}).responses)")
     return torch.tensor([taste(text) for text in texts], dtype=torch.float64)
 
 
 def taste(text: str | None) -> float:
-    """Like sad words, dislike happy ones, and prefer fewer words where that is equal."""
+    """Return the hidden score: sad words minus happy ones, with a small penalty on the number of words."""
     words = (text or "").replace("(nothing)", "").split()
     return words.count("sad") - words.count("happy") - 0.1 * len(words)

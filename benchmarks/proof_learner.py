@@ -1,4 +1,4 @@
-"""In the browser, every exercise of every notebook takes each wrong answer with its reason, and then the right one."""
+"""In the browser, every exercise of every notebook explains each wrong answer and accepts the right one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from benchmarks.result import ROOT, Result
 from tests.e2e.lab import Server, running_browser, running_lab
 from tests.e2e.learner import Learner, names_of
 
-CLAIM = "In JupyterLab each listed wrong answer gets its own reason, the right one passes, and each prediction runs"
+CLAIM = (
+    "In JupyterLab each listed wrong answer gets its own explanation, the right one passes, and each prediction runs"
+)
 
 
 def measure() -> Result:
-    """Go through all notebooks that ask something, as a learner does."""
+    """Work through all notebooks with exercises, as a learner does."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = {"RLLAB_HOME": str(Path(folder) / "home")}
         with running_lab(Path(folder), environment=home) as server, running_browser() as browser:
@@ -28,7 +30,7 @@ def measure() -> Result:
     return Result(
         claim=CLAIM,
         target="all of them, without an error in the page or a request to another machine",
-        figure=figure + (f"; {len(troubles)} troubles, the first: {troubles[0]}" if troubles else ""),
+        figure=figure + (f"; {len(troubles)} problems, the first: {troubles[0]}" if troubles else ""),
         passed=bool(rows) and not troubles,
         details={"notebooks": rows},
     )
@@ -40,7 +42,7 @@ def notebooks() -> list[Path]:
 
 
 def go_through(browser: Browser, server: Server, path: Path) -> dict[str, Any]:
-    """Answer all exercises of one notebook and run all of its predictions; say what went wrong."""
+    """Answer all exercises of one notebook and run all its predictions; return the counts and the problems."""
     began = time.monotonic()
     learner = Learner.open(browser, server, path)
     row: dict[str, Any] = {"notebook": path.stem, "wrong": 0, "right": 0, "predicted": 0, "troubles": []}
@@ -48,13 +50,13 @@ def go_through(browser: Browser, server: Server, path: Path) -> dict[str, Any]:
         try:
             row["wrong"] += learner.answer_all(exercise)
             row["right"] += 1
-        except Exception as error:  # noqa: BLE001 - whatever failed is told, and the others are tried
+        except Exception as error:  # noqa: BLE001 - the failure is reported and the other exercises are tried
             row["troubles"].append(f"{exercise.id}: {error}")
     for title in learner.predictions:
         try:
             learner.predict(title)
             row["predicted"] += 1
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - as above
             row["troubles"].append(f"{title}: {error}")
     row["troubles"] += [*learner.notebook.page_errors, *learner.notebook.outside_requests]
     learner.notebook.close()

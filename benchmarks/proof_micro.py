@@ -26,17 +26,17 @@ TARGET = (
 
 @dataclass(frozen=True)
 class Law:
-    """What can be said of all responses of a policy, by enumeration, averaged over the prompts."""
+    """Exact statistics of all responses of a policy, by enumeration, averaged over the prompts."""
 
     score: float  # of the gold judge
     spread: float  # its standard deviation
     length: float  # tokens
-    choices: float  # exp of the entropy in nats: as many equally likely responses would be as uncertain
+    choices: float  # exp of the entropy in nats: that many equally likely responses have the same entropy
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one seed's run did."""
+    """The result of one seed's run."""
 
     seed: int
     gain: float  # of gold, in standard deviations before
@@ -47,13 +47,13 @@ class Run:
 
     @property
     def passed(self) -> bool:
-        """Tell whether this run keeps every bound."""
+        """Return whether this run meets every target."""
         quick = self.seconds <= MAX_SECONDS
         return quick and self.gain >= MIN_GAIN and self.kl <= MAX_KL and self.length >= MIN_LENGTH
 
 
 def measure() -> Result:
-    """Train once for each seed and enumerate every response before and after."""
+    """Train once for each seed and enumerate all responses before and after."""
     world = load_world("micro")
     runs = [run(world, seed) for seed in range(SEEDS)]
     good, before = sum(one.passed for one in runs), law([tree(world, prompt) for prompt in world.prompts])
@@ -64,12 +64,12 @@ def measure() -> Result:
         f"before, {statistics.median(one.choices for one in runs):.0f} after (median)"
     )
     details = {"before": asdict(before), "runs": [asdict(one) for one in runs], "threads": torch.get_num_threads()}
-    claim = "PPO on the smallest world raises what we really want, known exactly"
+    claim = "PPO on the smallest world raises the hidden gold score, which is known exactly"
     return Result(claim, TARGET, figure, passed=good == SEEDS, details=details)
 
 
 def run(world: World, seed: int) -> Run:
-    """Train once and compare the policy's law before and after."""
+    """Train once and compare the exact statistics before and after."""
     trainer = Trainer(world, "ppo", seed=seed)
     began = time.perf_counter()
     trainer.run(UPDATES)
@@ -88,14 +88,14 @@ def run(world: World, seed: int) -> Run:
 
 
 def tree(world: World, prompt: str) -> Tree:
-    """Enumerate the responses to a prompt; what each brings is gold, without a price."""
+    """Enumerate the responses to a prompt; their reward is gold, without a KL penalty."""
     judge = micro_gold(world.policy.decode)
     objective = Objective.of(replace(world.config(), kl_coef=0.0), reward=judge, reference=world.reference)
     return exact(world, prompt, objective=objective)
 
 
 def law(trees: list[Tree]) -> Law:
-    """Sum up trees, each prompt as often as any other."""
+    """Return the statistics of several trees, with equal weight for each prompt."""
     p = torch.cat([tree.leaf_logprobs.exp() for tree in trees]) / len(trees)
 
     def mean(numbers: list[Tensor]) -> float:

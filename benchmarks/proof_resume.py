@@ -1,4 +1,4 @@
-"""A run goes on bit for bit from any of its first 20 updates, and no kill or full disk costs a save."""
+"""A run resumes bit-exactly from any of its first 20 updates, and neither a kill nor a full disk loses a save."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = {"batch_size": 24, "micro_batch_size": 24}
 UPDATES, STOPS = 40, range(1, 21)
 FILES = ("metrics.jsonl", "samples.jsonl", "tokens.jsonl")
 KILLS, LIMITS = 100, 20
-LONGEST_WAIT = 0.4  # seconds until a kill: some saves long
+LONGEST_WAIT = 0.4  # seconds until a kill: the time of several saves
 GO_ON = """
 import sys
 from pathlib import Path
@@ -37,31 +37,31 @@ for folder in map(Path, sys.argv[2:]):
 
 
 def measure() -> Result:
-    """Resume 60 times in new processes, kill 100 saves, and let 20 saves run out of room."""
+    """Resume 60 times in new processes, kill 100 saves, and let 20 saves run out of disk space."""
     with tempfile.TemporaryDirectory() as scratch:
         equal = sum(resumed_equal(Path(scratch), stop) for stop in STOPS)
         readable = killed(Path(scratch) / "killed", KILLS)
         told = sum(out_of_room(Path(scratch) / "full", limit) for limit in range(LIMITS))
     asked = len(STOPS) * len(ALGORITHMS)
     return Result(
-        claim="a run goes on bit for bit in a new process, and neither a kill nor a full disk costs a save",
+        claim="a run resumes bit-exactly in a new process, and neither a kill nor a full disk loses a save",
         target=f"{asked} of {asked} resumes bit-equal with the same bytes in {', '.join(FILES)}; 0 of {KILLS} kills "
-        f"while saving unreadable; {LIMITS} of {LIMITS} saves without room told, the old one intact",
+        f"while saving unreadable; {LIMITS} of {LIMITS} saves without disk space reported, the old save intact",
         figure=f"{equal} of {asked} resumes equal; {KILLS - readable} of {KILLS} kills unreadable; {told} of {LIMITS} "
-        "saves without room told and the old one intact",
+        "saves without disk space reported and the old save intact",
         passed=(equal, readable, told) == (asked, KILLS, LIMITS),
         details={"updates": UPDATES, "stops": list(STOPS), "algorithms": list(ALGORITHMS)},
     )
 
 
 def begin(algorithm: str) -> Trainer:
-    """Begin a small run."""
+    """Return the trainer of a small run."""
     world = load_world("micro-tabular")
     return Trainer(world, algorithm, world.config(algorithm, **(SMALL | ALGORITHMS[algorithm])))
 
 
 def resumed_equal(scratch: Path, stop: int) -> int:
-    """Stop a run of each algorithm, let a new process go on, and count those that end as a whole one does."""
+    """Stop a run of each algorithm, resume it in a new process, and count those that end like an uninterrupted run."""
     parts = [scratch / f"{algorithm}-{stop}" for algorithm in ALGORITHMS]
     for algorithm, part in zip(ALGORITHMS, parts, strict=True):
         if not (scratch / algorithm).exists():
@@ -73,20 +73,20 @@ def resumed_equal(scratch: Path, stop: int) -> int:
 
 
 def same_run(whole: Path, parts: Path) -> bool:
-    """Tell whether two run folders hold the same bytes: every line, every weight, every moment."""
+    """Return whether two run folders hold the same bytes: every line, every weight, every optimiser moment."""
     lines = all((whole / name).read_bytes() == (parts / name).read_bytes() for name in FILES)
     weights = sorted(path.relative_to(newest(whole)) for path in newest(whole).rglob("*.safetensors"))
     return lines and all(sha256(newest(whole) / weight) == sha256(newest(parts) / weight) for weight in weights)
 
 
 def newest(folder: Path) -> Path:
-    """Return the folder of a run's last save."""
+    """Return the folder of the last save of a run."""
     return max(path for path in (folder / "checkpoint").iterdir() if path.name.isdecimal())
 
 
 def killed(folder: Path, times: int) -> int:
-    """Kill a process that trains and saves without end, at moments of chance; count how often the run loads."""
-    chance, readable = random.Random(0), 0  # noqa: S311 - moments of chance, no secrets
+    """Kill a process that trains and saves in a loop, at random times; count how often the run loads."""
+    chance, readable = random.Random(0), 0  # noqa: S311 - random times, no secrets
     folder.mkdir()
     trainer = begin("ppo")
     trainer.save(folder)
@@ -108,7 +108,7 @@ def killed(folder: Path, times: int) -> int:
 
 
 def _train_and_save(trainer: Trainer, folder: Path, writing: int) -> None:
-    """Save after every update, and say so, until killed."""
+    """Save after every update, and report each save, until killed."""
     while True:
         trainer.run(1)
         trainer.save(folder)
@@ -116,7 +116,7 @@ def _train_and_save(trainer: Trainer, folder: Path, writing: int) -> None:
 
 
 def out_of_room(folder: Path, step: int) -> bool:
-    """Save where files cannot grow beyond a limit; tell whether that was said and the old save is as it was."""
+    """Save under a limit on the file size; return whether the failure was reported and the old save is unchanged."""
     if not folder.exists():
         begin("ppo").save(folder)
     before = {path: sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -132,7 +132,7 @@ def out_of_room(folder: Path, step: int) -> bool:
 
 
 def _said_in_words(folder: Path) -> int:
-    """Train and try to save; 0 where the failure is told in a sentence."""
+    """Train and try to save; return 0 if the failure is reported in a sentence."""
     trainer = Trainer.load(folder)
     trainer.run(1)
     try:

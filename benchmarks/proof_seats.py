@@ -1,4 +1,4 @@
-"""Thirty seats on one machine: memory of a kernel after the tour, a token step, and thirty short runs at once."""
+"""Thirty seats on one machine: memory of a kernel after the tour, time of a token step, thirty short runs at once."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many seats, what each of them does, and what is enough."""
+    """The number of seats, the work of each, and the limits."""
 
     seats: int = 30
-    presses: int = 20  # token steps of each seat
-    pause: float = 2.0  # seconds between two presses of one seat
+    presses: int = 20  # token steps per seat
+    pause: float = 2.0  # seconds between two presses in a seat
     updates: int = 10  # of the short run
     notebook: Path = ROOT / "notebooks" / "00_tour.ipynb"
-    most_mib: float = 800.0  # of one kernel: 30 of them fit into 24 GiB
-    most_seconds: float = 1.0  # of 95 in 100 token steps
+    most_mib: float = 800.0  # per kernel: 30 kernels fit into 24 GiB
+    most_seconds: float = 1.0  # per token step, 95th percentile
     most_minutes: float = 15.0  # until the last of the runs is done
 
 
 class Seat:
-    """One kernel, as a learner has it, and the client that works it."""
+    """One learner's kernel and the client that drives it."""
 
     def __init__(self, home: str) -> None:
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -56,7 +56,7 @@ class Seat:
         self.client.wait_for_ready(timeout=PATIENCE)
 
     def run(self, source: str) -> float:
-        """Run code, and return the seconds until its answer came; code that fails raises."""
+        """Run code and return the seconds until its reply; raise RuntimeError if the code fails."""
         began = time.perf_counter()
         reply = self.client.execute_interactive(source, timeout=PATIENCE, output_hook=_silent, store_history=False)
         content = reply["content"]
@@ -66,7 +66,7 @@ class Seat:
 
     @property
     def mib(self) -> float:
-        """Return the memory that this kernel has for itself, in MiB."""
+        """Return the memory unique to this kernel, in MiB."""
         return float(psutil.Process(getattr(self.manager.provisioner, "pid", None)).memory_full_info().uss) / MIB
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ def measure() -> Result:
 
 
 def seated(plan: Plan) -> Result:
-    """Open the seats, let each run the tour, press keys for a while, and then train all at once."""
+    """Open the seats, run the tour in each, press Step for a while, and then train in all at once."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, _seats(plan.seats, home) as seats:
         opened = _at_once(seats, lambda seat: sum(map(seat.run, cells(plan.notebook))))
         pressed = _at_once(seats, lambda seat: _press(seat, plan))
@@ -96,9 +96,9 @@ def seated(plan: Plan) -> Result:
 
 @dataclass(frozen=True)
 class Room:
-    """What was measured, by seat; the steps of all seats, sorted."""
+    """The measurements by seat, and the steps of all seats, sorted."""
 
-    opened: list[float]  # seconds until the tour had run
+    opened: list[float]  # seconds until the tour was done
     steps: list[float]  # seconds
     kernels: list[float]  # MiB after the tour
     trained: list[float]  # MiB after the run
@@ -107,7 +107,7 @@ class Room:
 
     @property
     def p95(self) -> float:
-        """Return the seconds within which 95 of 100 token steps were answered."""
+        """Return the 95th percentile of the token steps in seconds."""
         return self.steps[min(len(self.steps) - 1, int(0.95 * len(self.steps)))]
 
 
@@ -118,8 +118,8 @@ def cells(notebook: Path) -> list[str]:
 
 
 def _press(seat: Seat, plan: Plan) -> list[float]:
-    """Press Step again and again, each seat in its own rhythm; a finished text begins anew."""
-    chance = random.Random(id(seat))  # noqa: S311 - when a learner presses is no secret
+    """Press Step repeatedly, each seat in its own rhythm; a finished text is started over."""
+    chance = random.Random(id(seat))  # noqa: S311 - the times of the presses are not secret
     waited = []
     for _ in range(plan.presses):
         time.sleep(plan.pause * (0.5 + chance.random()))
@@ -129,15 +129,15 @@ def _press(seat: Seat, plan: Plan) -> list[float]:
 
 
 def judged(plan: Plan, room: Room) -> Result:
-    """Put the figures beside their bounds."""
+    """Compare the figures with their limits."""
     most, median = max([*room.kernels, *room.trained]), statistics.median(room.steps)
     figure = (
-        f"{statistics.median(room.kernels):.0f} MiB a kernel after the tour, at most {most:.0f} MiB after training; "
+        f"{statistics.median(room.kernels):.0f} MiB per kernel after the tour, at most {most:.0f} MiB after training; "
         f"token step {median * 1000:.0f} ms, p95 {room.p95 * 1000:.0f} ms; {plan.updates} updates in every seat at "
         f"once: {room.minutes:.1f} min; all tours ready after {max(room.opened):.0f} s"
     )
     target = (
-        f"{plan.seats} kernels of at most {plan.most_mib:g} MiB, 95 in 100 token steps within {plan.most_seconds:g} s, "
+        f"{plan.seats} kernels of at most {plan.most_mib:g} MiB, 95% of token steps within {plan.most_seconds:g} s, "
         f"{plan.updates} updates in every seat at once within {plan.most_minutes:g} min"
     )
     held = most <= plan.most_mib and room.p95 <= plan.most_seconds and room.minutes <= plan.most_minutes
@@ -147,11 +147,11 @@ def judged(plan: Plan, room: Room) -> Result:
 
 @contextlib.contextmanager
 def _seats(count: int, home: str) -> Iterator[list[Seat]]:
-    """Open kernels one after the other, and end each of them whatever happens."""
+    """Open kernels one after another, and shut down each of them in any case."""
     seats: list[Seat] = []
     try:
         for _ in range(count):
-            seats.append(Seat(home))  # noqa: PERF401 - those that did start are ended even if the next does not
+            seats.append(Seat(home))  # noqa: PERF401 - started kernels are shut down even if the next one fails to start
         yield seats
     finally:
         for seat in seats:
@@ -160,10 +160,10 @@ def _seats(count: int, home: str) -> Iterator[list[Seat]]:
 
 
 def _at_once(seats: Sequence[Seat], work: Callable[[Seat], Answer]) -> list[Answer]:
-    """Let every seat do something at the same time."""
+    """Run some work in all seats at the same time."""
     with ThreadPoolExecutor(len(seats)) as pool:
         return list(pool.map(work, seats))
 
 
 def _silent(_message: object) -> None:
-    """Drop what a cell prints."""
+    """Discard the output of a cell."""

@@ -1,4 +1,4 @@
-"""Updates of the real LLM on a CPU raise the mean sentiment of what it writes to prompts that it was not trained on."""
+"""PPO updates of the real LLM on a CPU raise the mean sentiment of its responses to held-out prompts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEAST_GAIN, GIB = 0.1, 2**30
 
 
 def measure() -> Result:
-    """Measure the model as it is, train it twice, and compare."""
+    """Measure the untrained policy, train it twice, and compare."""
     fetch(NAME)
     began = time.perf_counter()
     world = load_world(NAME, device="cpu")
@@ -48,7 +48,7 @@ def measure() -> Result:
 
 
 def run(world: World, before: torch.Tensor, *, seed: int) -> dict[str, Any]:
-    """Train once, and say by how much the mood of held-out rollouts rose."""
+    """Train once, and return the gain in mood on held-out rollouts."""
     trainer = Trainer(world, "ppo", seed=seed)
     began = time.process_time()
     for _ in range(UPDATES):
@@ -63,13 +63,13 @@ def run(world: World, before: torch.Tensor, *, seed: int) -> dict[str, Any]:
         "gain": gain,
         "low": gain - 1.96 * error,
         "mood": float(after.mean()),
-        "seconds": {**median_seconds(trainer.history), "of CPU": worked},  # other work on the machine leaves that alone
+        "seconds": {**median_seconds(trainer.history), "of CPU": worked},  # independent of other work on the machine
         **quality(trainer.world),
     }
 
 
 def held_out(world: World) -> tuple[torch.Tensor, float]:
-    """Return the mood of rollouts to the held-out prompts, and the tokens written per second."""
+    """Return the mood of rollouts on the held-out prompts, and the tokens sampled per second."""
     began = time.perf_counter()
     length = world.config("ppo").max_new_tokens
     rows = generate(
@@ -80,7 +80,7 @@ def held_out(world: World) -> tuple[torch.Tensor, float]:
 
 
 def quality(world: World) -> dict[str, float]:
-    """Say how far the policy has gone, and whether it still writes varied answers."""
+    """Return the policy's KL to the reference, and the length and variety of its answers."""
     length = world.config("ppo").max_new_tokens
     prompts = prompts_of("smollm2", "held-out")
     rows = generate(world.policy, prompts, max_new_tokens=length, samples_per_prompt=2, seed=7)
@@ -99,7 +99,7 @@ def median_seconds(history: Sequence[UpdateRecord]) -> Mapping[str, float]:
 
 
 def told(record: UpdateRecord) -> str:
-    """Say in one line how an update went."""
+    """Format the result of an update on one line."""
     metrics = record.metrics
     return (
         f"update {record.index}: score {metrics['objective/scores']:.3f}, KL {metrics['objective/kl']:.2f} nats, "

@@ -1,4 +1,4 @@
-"""In a browser 50 interrupts and 100 double-clicks: each run stops within a second, is one run, leaves no thread."""
+"""50 interrupts and 100 double-clicks in a browser: runs stop within a second, start only once, leave no thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CELLS = (
 )
 IDLE = re.compile("^(Start|Go on)$")
 INTERRUPT = "() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.interrupt()"
-# From the call until the main button offers a start again, in milliseconds of the page's own clock.
+# From the call until the main button offers a start again, in milliseconds of the page's clock.
 TIMED = """(panel) => {
   const begun = performance.now(), main = () => panel.querySelector('button.main').textContent.trim();
   return new Promise((resolve) => {
@@ -32,7 +32,7 @@ TIMED = """(panel) => {
 
 
 def measure() -> Result:
-    """Interrupt runs by button and by kernel in turn, and double-click Start."""
+    """Interrupt runs alternately by button and by kernel, and double-click Start."""
     with tempfile.TemporaryDirectory() as folder, running_lab(Path(folder)) as lab, running_browser() as browser:
         write_notebook(lab.folder / "stop.ipynb", *CELLS)
         notebook = Notebook.open(browser, lab, "stop.ipynb")
@@ -45,8 +45,8 @@ def measure() -> Result:
         notebook.close()
     slow = sum(one > LIMIT for one in seconds)
     return Result(
-        claim="a run in the browser stops within a second, is one run however it is clicked, and leaves no thread",
-        target=f"{INTERRUPTS} interrupts, each at most {LIMIT:g} s; {CLICKS} double-clicks, one run each; no thread",
+        claim="a run in the browser stops within a second, a double-click starts only one run, and no thread is left",
+        target=f"{INTERRUPTS} interrupts, at most {LIMIT:g} s each; {CLICKS} double-clicks, one run each; no thread",
         figure=f"slowest {max(seconds):.2f} s, median {statistics.median(seconds):.2f} s, {slow} above {LIMIT:g} s; at "
         f"most {most} run at a time; {left} threads left",
         passed=slow == 0 and most == 1 and left == 0,
@@ -55,7 +55,7 @@ def measure() -> Result:
 
 
 def stop_seconds(notebook: Notebook, panel: Locator, *, by_kernel: bool) -> float:
-    """Start a run, let it go on for a while, and time its end from the order to stop."""
+    """Start a run, let it train for a while, and return the seconds from the stop request to its end."""
     panel.get_by_role("button", name=IDLE).click()
     expect(panel.get_by_role("button", name="Pause")).to_be_enabled(timeout=LONG)
     time.sleep(0.2 + 0.02 * (notebook.value("panel.trainer.index") % 10))  # at different phases of an update
@@ -69,7 +69,7 @@ def stop_seconds(notebook: Notebook, panel: Locator, *, by_kernel: bool) -> floa
 
 
 def double_click(notebook: Notebook, panel: Locator) -> int:
-    """Double-click the main button; return the largest number of runs that were seen until it rests."""
+    """Double-click the main button; return the largest number of simultaneous runs until the panel is idle."""
     panel.get_by_role("button", name=IDLE).dblclick()
     most = 0
     while True:
@@ -82,7 +82,7 @@ def double_click(notebook: Notebook, panel: Locator) -> int:
 
 
 def threads_left(notebook: Notebook) -> int:
-    """Return how many threads of the lab are alive once everything rests."""
+    """Return the number of the lab's threads once the panel is idle."""
     time.sleep(1.0)
     names = "[one.name for one in threading.enumerate() if one.name.startswith('rllab-')]"
     return len(notebook.value(names))

@@ -26,7 +26,7 @@ TARGET = (
 
 @dataclass(frozen=True)
 class Run:
-    """What one seed's run did, measured on held-out prompts before and after."""
+    """The result of one seed's run, measured on held-out prompts before and after."""
 
     seed: int
     gain: float  # of gold, in standard deviations before
@@ -41,7 +41,7 @@ class Run:
 
     @property
     def passed(self) -> bool:
-        """Tell whether this run keeps every bound."""
+        """Return whether this run meets every target."""
         return (
             self.gain >= MIN_GAIN
             and self.seconds <= MAX_SECONDS
@@ -52,7 +52,7 @@ class Run:
 
 
 def measure() -> Result:
-    """Measure the reference model, then a run for each seed."""
+    """Measure the reference model, then one run for each seed."""
     world, grammar = load_world("tales"), story_grammar()
     held_out = world.replace(prompts=prompts_of("tales", "held-out"))
     before = quality(held_out, write_stories(held_out, count=ROLLOUTS, seed=0), grammar)
@@ -66,12 +66,12 @@ def measure() -> Result:
     )
     passed = good == SEEDS and min(before.parseable, before.ended) >= MIN_SHARE
     details = {"reference": asdict(before), "runs": [asdict(one) for one in runs], "threads": torch.get_num_threads()}
-    claim = "PPO on the story world raises what we really want, and keeps stories stories"
+    claim = "PPO on the story world raises the hidden gold score, and its responses remain stories"
     return Result(claim, TARGET, figure, passed=passed, details=details)
 
 
 def run(world: World, seed: int) -> Run:
-    """Train once and compare held-out responses before and after, written with the same randomness."""
+    """Train once and compare held-out responses before and after, sampled with the same seed."""
     grammar, trainer = story_grammar(), Trainer(world, "ppo", seed=seed)
     then = world.replace(prompts=prompts_of("tales", "held-out"))
     start = quality(then, write_stories(then, count=ROLLOUTS, seed=1000 + seed), grammar)

@@ -1,4 +1,4 @@
-"""On the transformer of `micro` PPO and RLOO close most of the gap to the best policy; what is left is optimisation."""
+"""On the transformer of `micro` PPO and RLOO close most of the gap to the optimum; the rest is optimisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rllab.worlds import load_world
 
 TARGET, FITTED = 0.90, 0.99
 HELD, REPORTED = ("ppo", "rloo"), ("a2c", "grpo")
-EVERY = 50  # updates between two looks, each of which takes a second
+EVERY = 50  # updates between two evaluations, each of which takes a second
 BATCH = {"batch_size": 384, "micro_batch_size": 384}
 CRITIC = BATCH | {"lam": 1.0, "whiten": False, "lr": 5e-3, "critic_lr": 5e-3}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -25,16 +25,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a2c": CRITIC,
     "grpo": BATCH | {"samples_per_prompt": 128},
 }
-# Large steps cross the gap and then shake about its end, so they are shortened on the way; a learner does it by hand.
+# Large steps cross the gap and then oscillate around the optimum, so the rates are lowered on the way.
 SLOWER: Later = {150: {"lr": 2e-3, "critic_lr": 3e-3}, 300: {"lr": 1e-3, "critic_lr": 2e-3}}
 LATER: dict[str, Later] = {"ppo": SLOWER, "rloo": {200: {"lr": 1e-3}}, "a2c": SLOWER, "grpo": {200: {"lr": 1e-3}}}
-STEPS, RATE = 4_000, 6e-3  # of the fit; the rate falls to 0 along half a cosine
-SAMPLES = ((0, 256), (1_200, 1_024), (2_600, 4_096))  # texts a prompt, from a step on
+STEPS, RATE = 4_000, 6e-3  # of the fit; the rate falls to 0 along a half cosine
+SAMPLES = ((0, 256), (1_200, 1_024), (2_600, 4_096))  # first step -> texts per prompt from then on
 
 
 def measure() -> Result:
-    """Fit the transformer to samples of the best policy, and train it by each algorithm."""
-    torch.set_num_threads(1)  # so that processor time is what a quiet core takes
+    """Fit the transformer to samples of the optimal policy, and train it with each algorithm."""
+    torch.set_num_threads(1)  # so that CPU time equals the time on an idle core
     gap = Gap(load_world("micro"))
     fitted = fit(gap)
     print(f"fitted to samples of pi*: {fitted:.4f}", flush=True)
@@ -42,8 +42,8 @@ def measure() -> Result:
     others = [_trained(gap, name, 0) for name in REPORTED]
     good = {name: sum(run.share >= TARGET for run in runs if run.algorithm == name) for name in HELD}
     return Result(
-        claim="on the transformer of micro PPO and RLOO close most of the gap to the best policy, and what is left is "
-        "optimisation: the same transformer can hold that policy",
+        claim="on the transformer of micro PPO and RLOO close most of the gap to the optimal policy, and the rest is "
+        "optimisation: the same transformer can represent that policy",
         target=f"at least {TARGET:.0%} of the gap at beta {BETA:g} in at most {SECONDS:.0f} s of one core on {SEEDS} "
         f"of {SEEDS} seeds; fitted to samples of pi* at least {FITTED:.0%}",
         figure=f"fitted {fitted:.1%}; " + "; ".join(_said([*runs, *others], name) for name in (*HELD, *REPORTED)),
@@ -53,7 +53,7 @@ def measure() -> Result:
 
 
 def fit(gap: Gap) -> float:
-    """Fit the transformer to fresh samples of the best policy, and return the share of the gap that it then closes."""
+    """Fit the transformer to fresh samples of the optimal policy, and return the share of the gap that it closes."""
     policy, generator = gap.world.policy.copy(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam([parameter for parameter in policy.model.parameters() if parameter.requires_grad])
     for step in range(STEPS):

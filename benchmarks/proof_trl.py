@@ -1,7 +1,7 @@
-"""TRL's RewardTrainer and DPOTrainer take a step on files of pairs as they are.
+"""TRL's RewardTrainer and DPOTrainer take a step on our files of pairs, unchanged.
 
-RLLAB_ORACLES may name the Python of an environment with tests/oracles/requirements.txt installed; without it one is
-made for this measurement, which downloads about 1 GB.
+RLLAB_ORACLES can name the Python of an environment with tests/oracles/requirements.txt installed; otherwise a new
+environment is created for this measurement, which downloads about 1 GB.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from benchmarks.result import Result
 from rllab.core.files import data_dir
 from rllab.preferences.labels import LabelStore
 
-CLAIM = "TRL's RewardTrainer and DPOTrainer take a step on our files of pairs as they are"
-TARGET = "a finite loss and moved parameters on each file; DPO begins at ln 2 within 1e-5"
+CLAIM = "TRL's RewardTrainer and DPOTrainer take a step on our files of pairs, unchanged"
+TARGET = "a finite loss and moved parameters on each file; DPO starts at ln 2 within 1e-5"
 
 
 def measure() -> Result:
-    """Write labels as a learner does, and hand them and the shipped pairs to TRL."""
+    """Write labels as a learner does, and train TRL on them and on the shipped pairs."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         python = os.environ.get("RLLAB_ORACLES") or make_environment(folder / "environment")
@@ -49,7 +49,7 @@ def measure() -> Result:
 
 
 def write_labels(path: Path) -> Path:
-    """Label a few pairs, a tie among them, as the label panel does."""
+    """Label a few pairs as the label panel does, including a tie."""
     store = LabelStore(path, judge="you")
     for number in range(8):
         store.label(f"Tell me of {number}", f"\u201c{number}\u201d \u2013 a number\nand more", "no", verdict="first")

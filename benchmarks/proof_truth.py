@@ -1,4 +1,4 @@
-"""Exact trees and sampled values are quick enough to be asked for between two clicks."""
+"""Exact trees and Monte-Carlo values are fast enough to be computed between two clicks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPEATS, SINGLES = 7, 12
 
 
 def measure() -> Result:
-    """Time trees of 177,156 leaves with their gradients, micro's tree, and 24 x 64 continuations in tales."""
+    """Time trees of 177,156 leaves with their gradients, the tree of micro, and 24 x 64 continuations in tales."""
     set_threads_once()
     seconds = {
         "tabular": tree_seconds(_world(_table())),
@@ -65,11 +65,11 @@ def micro_seconds() -> float:
 
 
 def sampling_seconds() -> tuple[float, float, float]:
-    """Time all positions of a story at once, and one call per position and sample; return the mean length too."""
+    """Time all positions of a story at once, and one call per position and sample; also return the story's length."""
     world = load_world("tales")
     prompt, ids = _story(world)
     prefixes = [ids[:t] for t in range(POSITIONS)]
-    short = world.replace(max_new_tokens=POSITIONS + 16)  # at most 40 tokens behind the prompt
+    short = world.replace(max_new_tokens=POSITIONS + 16)  # at most 40 tokens after the prompt
     batched = quickest(lambda: monte_carlo(short, prompt, prefixes, samples=CONTINUATIONS, seed=0))
     singles = []
     for place in range(0, POSITIONS, POSITIONS // SINGLES):
@@ -80,7 +80,7 @@ def sampling_seconds() -> tuple[float, float, float]:
 
 
 def _story(world: World) -> tuple[str, tuple[int, ...]]:
-    """Return a prompt and a response to it that is long enough."""
+    """Return a prompt and a sufficiently long response to it."""
     rows = generate(world.policy, list(world.prompts)[:64], max_new_tokens=world.max_new_tokens, seed=0)
     row = next(row for row in range(len(rows)) if int(rows.lengths[row]) >= POSITIONS)
     return rows.prompts[row], tuple(rows.response_ids(row))
@@ -91,7 +91,7 @@ def _words() -> list[str]:
 
 
 def _table() -> Policy:
-    """Make a random table."""
+    """Return a tabular policy with random logits."""
     tokenizer = word_tokenizer(["<eos>", *_words()])
     config = TabularConfig(
         vocab_size=VOCABULARY, horizon=HORIZON, prompts=[tokenizer.encode(PROMPT)], width=VOCABULARY, eos_token_id=0
@@ -104,14 +104,14 @@ def _table() -> Policy:
 
 
 def _transformer() -> Policy:
-    """Make a random transformer of micro's size."""
+    """Return a random transformer of micro's size."""
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=VOCABULARY, n_positions=16, n_embd=32, n_layer=2, n_head=2, eos_token_id=0)
     return Policy(GPT2LMHeadModel(config).double(), word_tokenizer(["<eos>", *_words()]))
 
 
 def _world(policy: Policy) -> World:
-    """Make a world whose reward is a sum over tokens."""
+    """Return a world whose reward is a sum over tokens."""
     worth = torch.linspace(-1, 1, VOCABULARY, dtype=torch.float64)
     return World.starting_from(
         policy,
@@ -122,12 +122,12 @@ def _world(policy: Policy) -> World:
         prompts=(PROMPT,),
         max_new_tokens=HORIZON,
         defaults={"all": {}},
-        about="as large as a tree may be",
+        about="the largest tree that may be enumerated",
     )
 
 
 def quickest(work: Callable[[], object]) -> float:
-    """Time some work, after it was done once: the quickest of several, because other programs can only slow it down."""
+    """Return the shortest of several timings after a warm-up, because other programs can only slow the work down."""
     work()
     spent = []
     for _ in range(REPEATS):

@@ -1,4 +1,4 @@
-"""What one measurement hands back, and the row of the proof that it becomes."""
+"""The result of one measurement, and the row of the proof made from it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ VERSIONED = ("torch", "transformers", "jupyterlab")
 
 @dataclass(frozen=True)
 class Result:
-    """What was asked, what was measured, and whether that is enough."""
+    """A claim, its target, the measured figure, and whether the figure meets the target."""
 
     claim: str  # one sentence
     target: str  # the bound, with its unit
     figure: str  # what was measured, with its unit
     passed: bool
-    details: Mapping[str, object] = field(default_factory=dict)  # whatever else is worth keeping, JSON-able
+    details: Mapping[str, object] = field(default_factory=dict)  # further numbers to keep, JSON-serialisable
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of docs/proof.md: a result, with when and where it was measured."""
+    """One section of docs/proof.md: a result, with the date, the machine and the commit."""
 
     name: str
     claim: str
@@ -46,7 +46,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, result: Result, *, seconds: float) -> Row:
-        """Put date, machine, versions and commit beside a result."""
+        """Return a result as a row, with date, machine, versions and commit."""
         return cls(
             name=name,
             claim=result.claim,
@@ -63,20 +63,20 @@ class Row:
 
 
 def machine() -> str:
-    """Describe this machine as far as it decides about speed."""
+    """Return the properties of this machine that determine its speed."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = psutil.virtual_memory().total / 2**30
     return f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB"
 
 
 def versions() -> str:
-    """Name the versions that decide about numbers."""
+    """Return the versions that determine the numbers."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in VERSIONED]
     return ", ".join([f"Python {platform.python_version()}", *found])
 
 
 def commit() -> str:
-    """Name the commit, with a plus where files differ from it."""
+    """Return the short commit hash, with a plus if files differ from it."""
     head = _git("rev-parse", "--short", "HEAD")
     return head + ("+" if _git("status", "--porcelain", "--", "rllab", "data", "notebooks", "lab.py") else "")
 
