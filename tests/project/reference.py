@@ -68,8 +68,10 @@ def parts(public: Public) -> Iterator[tuple[str, object]]:
 
 def parameters(value: object) -> list[str]:
     """Return the names of what a function, or the constructor of a class, takes."""
-    if dataclasses.is_dataclass(value):
-        return [field.name for field in dataclasses.fields(value) if field.init and not field.name.startswith("_")]
+    if inspect.isclass(value) and dataclasses.is_dataclass(value):
+        own = inspect.get_annotations(value)  # inherited fields are described where they are declared
+        fields = [field.name for field in dataclasses.fields(value) if field.init and field.name in own]
+        return [name for name in fields if not name.startswith("_")]
     if inspect.isclass(value):
         if issubclass(value, tuple) or getattr(value, "_is_protocol", False) or "__init__" not in vars(value):
             return []
