@@ -123,9 +123,9 @@ class RewardPanel(WorldPanel):
         """Return the response as the rewards score it."""
         if not self.versions:
             return View(aside=note("where", called(self.world)), body=(self._source(),), reading=(START,))
-        paid = self._paid(self.world.reward)
-        other = self._paid(self._others[self.compared]) if self.compared else None
-        gold = self._paid(self.world.gold) if self.revealed and self.world.gold is not None else None
+        paid = self.paid(self.world.reward)
+        other = self.paid(self._others[self.compared]) if self.compared else None
+        gold = self.paid(self.world.gold) if self.revealed and self.world.gold is not None else None
         traces = [payer.trace for payer in (paid, other, gold) if payer is not None]
         tokens = self._texts(self.ids)
         where = f"{called(self.world)} \u00b7 {counted(len(tokens), 'token')} \u00b7 {self.world.reward.name}"
@@ -297,6 +297,14 @@ class RewardPanel(WorldPanel):
         self.prompt, self.versions, self.selected = prompt, (), 0
         self._edited, self.compared, self._traces = (), "", {}
 
+    def paid(self, reward: Reward) -> Paid:
+        """Return what a reward pays for the tokens of the response under the chosen timing.
+
+        Args:
+            reward: The reward.
+        """
+        return Paid(self._trace(reward, self.ids), self.timing, self.how)
+
     @property
     def ids(self) -> tuple[int, ...]:
         """Return the tokens of the response as it is now."""
@@ -336,9 +344,6 @@ class RewardPanel(WorldPanel):
         if key not in self._traces:
             self._traces[key] = read(self.world, reward, response_from_ids(self.world, self.prompt, ids))
         return self._traces[key]
-
-    def _paid(self, reward: Reward) -> Paid:
-        return Paid(self._trace(reward, self.ids), self.timing, self.how)
 
     def _texts(self, ids: Sequence[int]) -> list[str]:
         return token_names(self.world.policy, ids)

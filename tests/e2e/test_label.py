@@ -116,7 +116,7 @@ def test_delete_not_and_look(notebook: Notebook, reward: Locator) -> None:
     expect(reward.locator(".strip [role=option]")).to_have_count(4)
     shown_pay = reward.locator(".strip [role=option] small").all_text_contents()
     assert shown_pay == notebook.value(
-        "[f'{x:+.2f}'.replace('-', '\\u2212') for x in rewards._paid(rewards.world.reward).payments]"
+        "[f'{x:+.2f}'.replace('-', '\\u2212') for x in rewards.paid(rewards.world.reward).payments]"
     )
     reward.locator(".strip [role=option]").nth(1).click()
     expect(reward.locator(".reading")).to_contain_text("not moves the score")
