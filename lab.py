@@ -137,7 +137,7 @@ def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
         errors = re.findall(r"^\s*ERROR: (?!ResolutionImpossible)(.+)", log.read_text("utf-8"), re.MULTILINE)
         raise TroubleError(
             f"pip could not install the packages ({errors[-1] if errors else 'no reason given'}): check the "
-            f"network and the disk, then run the same command again; pip's own words are in {log}"
+            f"network and the disk, then run the same command again; pip's own output is in {log}"
         )
 
 

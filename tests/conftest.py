@@ -24,6 +24,7 @@ E2E = Path(__file__).parent / "e2e"
 USERS_HOME = os.environ.setdefault("RLLAB_TESTS_USERS_HOME", os.environ.get("RLLAB_HOME", str(Path.home() / ".rllab")))
 HOME = tempfile.TemporaryDirectory(prefix="rllab-tests-")
 os.environ["RLLAB_HOME"] = HOME.name
+os.environ["HF_HUB_CACHE"] = str(Path(HOME.name) / "hub")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

