@@ -58,7 +58,7 @@ def run(name: str, module: list[str], *, shown: TextIO | None = None) -> Outcome
 
 
 def run_tests(name: str) -> Outcome:
-    """Run tests on all cores; those that fail have to pass one by one, and are told of either way."""
+    """Run tests on all cores; run failed tests again one by one, and report both outcomes."""
     first = run(name, CHECKS[name])
     if first.passed:
         return first
@@ -68,14 +68,14 @@ def run_tests(name: str) -> Outcome:
 
 
 def fetch_model(shown: TextIO) -> Outcome:
-    """Fetch the real model once, or say in one line why its few tests do not run: that is no failure."""
+    """Fetch the real model once, or print why its tests are skipped, which is not a failure."""
     fetched = run("smollm2", CHECKS["smollm2"], shown=shown)
     line = fetched.closing_line if fetched.passed else f"its tests did not run: {fetched.closing_line}"
     return fetched._replace(passed=True, closing_line=line)
 
 
 def fetch(shown: TextIO) -> Outcome:
-    """Fetch what the tests need from outside; a browser that cannot be had is told of when its tests are to run."""
+    """Download what the tests need; a missing browser is reported when its tests would run."""
     model = fetch_model(shown)
     with contextlib.suppress(NoBrowserError):
         ready_browser()
@@ -83,7 +83,7 @@ def fetch(shown: TextIO) -> Outcome:
 
 
 def run_while_fetching(*names: str) -> list[Outcome]:
-    """Run checks that need nothing from outside beside the fetching, which speaks when it is done."""
+    """Run the checks that need no download while the downloads run, then print the downloads' output."""
     with ThreadPoolExecutor(1) as beside, io.StringIO() as said:
         model = beside.submit(fetch, said)
         outcomes = [run(name, CHECKS[name]) for name in names]
@@ -93,7 +93,7 @@ def run_while_fetching(*names: str) -> list[Outcome]:
 
 
 def run_browser_tests() -> Outcome:
-    """Run the browser tests, or say in one line why they do not run: in CI that is a failure."""
+    """Run the browser tests, or print why they cannot run, which is a failure in CI."""
     try:
         print(f"\nBrowser: {ready_browser()}")
     except NoBrowserError as reason:
@@ -102,7 +102,7 @@ def run_browser_tests() -> Outcome:
 
 
 def main() -> int:
-    """Run all checks and print how each ended; pytest's closing lines stand last."""
+    """Run all checks and print the result of each; pytest's closing lines come last."""
     outcomes = [*run_while_fetching("ruff", "mypy", "page"), run_tests("pytest"), run_browser_tests()]
     print("\n== all checks ==")
     for outcome in outcomes:

@@ -32,7 +32,7 @@ INSTALL_SECONDS = 400
 
 
 class NoBrowserError(RuntimeError):
-    """No browser is there and none could be installed; the message says why."""
+    """No browser is installed and none could be installed; the message has the reason."""
 
 
 def in_ci() -> bool:
@@ -104,7 +104,7 @@ def with_playwright() -> str:
 
 
 def failed(command: list[str], environment: dict[str, str]) -> bool:
-    """Run an installer without its words and tell whether it failed."""
+    """Run an installer silently and return whether it failed."""
     try:
         subprocess.run(command, check=True, capture_output=True, env=environment, timeout=INSTALL_SECONDS)
     except (OSError, subprocess.SubprocessError):

@@ -86,7 +86,7 @@ class FakeLM(PreTrainedModel, GenerationMixin):
 
 
 class FixedCritic:
-    """A critic that says the same values in every row: V(s_t) = values[t]."""
+    """A critic with the same values in every row: V(s_t) = values[t]."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = nn.Parameter(values.clone())

@@ -1,4 +1,4 @@
-"""What a kernel says is not held back on its way to the page."""
+"""Kernel messages are sent to the page without delay."""
 
 import socket
 

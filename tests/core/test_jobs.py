@@ -19,7 +19,7 @@ from tests.patience import SOON
 
 
 def wait_for_stop(job: Job) -> str:
-    """Work that only ends when it is told to."""
+    """Work that ends only when it is stopped."""
     job.report(0, 0, "waiting")
     job.pause(30)
     return "ended"

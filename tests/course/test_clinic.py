@@ -1,4 +1,4 @@
-"""Every fault is seen where its page says, the checkup knows it, and the grader knows it from the others."""
+"""Every fault is visible where its page says, the diagnostics detect it, and the grader accepts only its name."""
 
 import functools
 import threading
@@ -29,7 +29,7 @@ def small_micro() -> World:
 
 @functools.cache
 def case_of(name: str, run: str = "") -> Case:
-    """Run a fault twice, beside its healthy twin."""
+    """Run a fault and its healthy twin, twice."""
     case = Case(small_micro(), fault(name), run=run, seed=3)
     case.run(2)
     return case

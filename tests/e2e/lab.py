@@ -1,4 +1,4 @@
-"""Drive JupyterLab in a real browser: a server of its own, a page that opens notebooks.
+"""Drive JupyterLab in a real browser: a separate server, a page that opens notebooks.
 
     with running_lab(folder) as server, running_browser() as browser:
         notebook = Notebook.open(browser, server, "00_tour.ipynb")

@@ -171,7 +171,7 @@ def names_of(path: Path) -> dict[str, str]:
 
 
 def listed_faults(exercise: Exercise) -> list[Fault]:
-    """Return the wrong answers with their reasons; on a board the fault alone, which is quicker to lay."""
+    """Return the wrong answers with their reasons; on a board only the fault, which is quicker to arrange."""
     board = exercise.task
     if not isinstance(board, Board):
         return list(exercise.task.wrong_answers())

@@ -1,4 +1,4 @@
-"""What stands in for a picture: maps and lying bars as tables, and words where the chart library never comes."""
+"""Alternatives to pictures: heat maps and horizontal bars as tables, a message if the chart library does not load."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ def test_bars_that_lie_have_their_names_in_the_first_column(notebook: Notebook) 
 
 
 def test_without_the_chart_library_there_are_words_and_the_table(browser: Browser, lab: Server) -> None:
-    """A proxy that lets no large message through swallows the library, and nobody is told."""
+    """A proxy that drops large messages drops the chart library without an error."""
     page = browser.new_context(viewport={"width": 1280, "height": 1400}).new_page()
 
     def without_large_messages(route: WebSocketRoute) -> None:

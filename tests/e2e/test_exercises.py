@@ -78,7 +78,7 @@ ORDER = ("state", "action", "score", "value", "update")
 
 
 def carry(notebook: Notebook, panel: Locator, card_name: str, *keys: str) -> None:
-    """Lift a card, press some keys, lay it down."""
+    """Lift a card, press some keys, put it down."""
     what = card(panel, card_name)
     what.focus()
     notebook.page.keyboard.press("Enter")
@@ -265,7 +265,9 @@ def test_the_robot_walks_by_keyboard_alone(notebook: Notebook) -> None:
         notebook.page.keyboard.press(key)
     expect(walk.locator(".reading")).to_contain_text("South took it to state 19")
     notebook.page.keyboard.press("s")
-    expect(walk.locator(".reading")).to_contain_text("The episode is over: +0.99 at the last step and +0.92 over all 8 steps.")
+    expect(walk.locator(".reading")).to_contain_text(
+        "The episode is over: +0.99 at the last step and +0.92 over all 8 steps."
+    )
     assert notebook.value("[turn.following for turn in walk.turns]") == [1, 2, 3, 8, 13, 14, 19, 24]
 
 

@@ -1,4 +1,4 @@
-"""Let TRL go on with a saved policy: run by benchmarks/proof_checkpoint.py in an environment of its own.
+"""Let TRL train a saved policy: run by benchmarks/proof_checkpoint.py in a separate environment.
 
     python grpo_step.py --out FILE POLICY_FOLDER TOKEN_IDS
 

@@ -1,4 +1,4 @@
-"""What the same oracles, TRL, transformers and choix say of log-probs, divergences and losses."""
+"""Log-probs, divergences and losses of the same oracles, TRL, transformers and choix."""
 
 import warnings
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Write the golden files: seeded inputs, and what other people's code says of them.
+"""Write the golden files: seeded inputs and the outputs of the reference libraries.
 
     /path/to/oracle/python tests/oracles/make.py [--out FOLDER]
 

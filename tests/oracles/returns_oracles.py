@@ -1,4 +1,4 @@
-"""What RLax, torchrl, Stable-Baselines3, verl, OpenRLHF and scipy say of rewards, returns and advantages."""
+"""Rewards, returns and advantages of RLax, torchrl, Stable-Baselines3, verl, OpenRLHF and scipy."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Let TRL take one step on files of pairs as they are: run by benchmarks/proof_trl.py in an environment of its own.
+"""Let TRL take one step on unchanged files of pairs: run by benchmarks/proof_trl.py in a separate environment.
 
     python trl_step.py --out FILE PAIRS.jsonl ...
 
@@ -39,7 +39,7 @@ def small(kind, tokenizer, **settings):
 
 
 def step(trainer_class, config_class, model, tokenizer, file):
-    """Take one step and say what the loss was and how far the parameters moved."""
+    """Take one step and return the loss and how far the parameters moved."""
     with tempfile.TemporaryDirectory() as folder:
         table = load_dataset("json", data_files=str(file), split="train", cache_dir=folder)
         table = table.select(range(min(PAIRS, len(table))))

@@ -1,4 +1,4 @@
-"""Colours: each role told apart, readable in light and in dark."""
+"""Colours: the roles are distinguishable, readable in light and dark themes."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Writing: token for token what transformers writes, masks from lengths, chance from a generator of its own."""
+"""Generation: the same tokens as transformers, masks from lengths, randomness from a separate generator."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Write choix.json: what choix says of 20,000 comparisons of eight items; run it in the oracles' environment."""
+"""Write choix.json: choix's fit to 20,000 comparisons of eight items; run it in the oracles' environment."""
 
 import importlib.metadata
 import itertools

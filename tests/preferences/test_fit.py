@@ -25,7 +25,7 @@ LN2 = math.log(2)
 
 
 def item_world():
-    """Make a world in which each of eight one-word answers has a score of its own: a table."""
+    """Return a world in which each of eight one-word answers has its own score: a table."""
     words = [f"item{n}" for n in range(8)]
     tokenizer = word_tokenizer(*words, "which", pad_is_eos=True)
     config = TabularConfig(vocab_size=10, horizon=3, prompts=[[8]], width=10, eos_token_id=9, pad_token_id=9)

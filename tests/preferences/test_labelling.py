@@ -49,7 +49,7 @@ def test_the_pair_that_is_being_read_stays_in_front(session):
 
 
 def test_answers_while_pairs_are_drawn_go_to_the_pair_that_was_shown(session, monkeypatch):
-    """The line is exchanged in one go: whoever answers meanwhile answers the pair in front."""
+    """The queue is replaced in one step: an answer that arrives meanwhile goes to the first pair."""
     session.draw(4)
     front = session.questions[0]
     other = Question("cat is", "happy happy", "sad sad")

@@ -28,7 +28,7 @@ class Import(NamedTuple):
 
 
 class Function(NamedTuple):
-    """One function, where it stands and how many lines of code it has."""
+    """One function, its location and its number of lines of code."""
 
     file: Path
     name: str

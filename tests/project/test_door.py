@@ -24,7 +24,7 @@ print(json.dumps([seconds, sorted(sys.modules), os.environ["OMP_WAIT_POLICY"]]))
 
 
 def import_once(**environment: str) -> tuple[float, set[str], str]:
-    """Import rllab in a Python of its own: seconds, modules loaded, and OpenMP's policy."""
+    """Import rllab in a separate Python: seconds, loaded modules, and OpenMP's policy."""
     command = [sys.executable, "-c", MEASURE]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     seconds, modules, policy = json.loads(done.stdout)

@@ -132,7 +132,7 @@ def test_the_reason_of_a_failed_build_is_reported_as_well(tmp_path: Path) -> Non
 
 
 def test_versions_that_contradict_each_other_are_named(tmp_path: Path) -> None:
-    """Pip's last line is an address that explains what conflicts are; the one before it says what is in conflict."""
+    """Pip's last line is an address that explains conflicts; the line before it names the conflict."""
     for name, needs in (("one", "two==2"), ("two", "")):
         (tmp_path / name).mkdir()
         settings = f'[project]\nname = "{name}"\nversion = "1"\ndependencies = [{needs!r}]\n' if needs else ""

@@ -1,4 +1,4 @@
-"""Notebooks are clean: no outputs, a kernel named, short cells that make, show and use, sections that stand alone."""
+"""Notebooks are clean: no outputs, a named kernel, short cells that make, show and use, sections that run alone."""
 
 import ast
 import builtins

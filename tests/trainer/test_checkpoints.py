@@ -1,4 +1,4 @@
-"""A saved run goes on bit for bit, its policy is anybody's, and what no file can hold is asked for."""
+"""A saved run resumes bit-exactly, its policy loads in other tools, and what no file can hold is asked for."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The checkup finds what is asked about, says why, and leaves healthy numbers alone; every metric has its page."""
+"""The diagnostics find and explain problems and raise no false alarms; every metric has its page."""
 
 import dataclasses
 import math

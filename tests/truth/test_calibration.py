@@ -1,4 +1,4 @@
-"""Explained variance along responses: 1 for a critic that knows, 0 for one that says the same always."""
+"""Explained variance along responses: 1 for a perfect critic, 0 for a constant one."""
 
 import pytest
 import torch

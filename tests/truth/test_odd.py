@@ -1,4 +1,4 @@
-"""Odd settings: everything a tree says, against plain sums over listed responses that share no code with it."""
+"""Unusual settings: all numbers of a tree equal plain sums over listed responses that share no code with it."""
 
 import itertools
 import math

@@ -167,7 +167,7 @@ def exact_probs(policy, prompt, prefix):
 
 
 def paid_for_last(tree, text):
-    """Return what the tree's leaves say was paid at the last token of a text."""
+    """Return the reward at the last token of a text, from the tree's leaves."""
     rows = tree.leaves.response_tokens[:, : len(text)] == torch.tensor(text)
     row = int(rows.all(dim=1).nonzero()[0])
     return tree.scores.per_token[row, len(text) - 1].item()

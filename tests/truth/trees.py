@@ -18,7 +18,7 @@ PROMPT = "a"
 
 
 class RandomWorth:
-    """A reward that gives every text, finished or not, a number of its own: N(0, 1), fixed by a seed."""
+    """A reward that gives every text, finished or not, its own score: N(0, 1), fixed by a seed."""
 
     name = "random worth"
 
@@ -77,7 +77,7 @@ def tree_world(words: int = 2, horizon: int = 3, *, seed: int = 0, reference: bo
 
 
 def responses(vocabulary: int, horizon: int) -> list[tuple[int, ...]]:
-    """List every response by itself: the end token has the last id."""
+    """List all responses one by one: the end token has the last id."""
     eos, found = vocabulary - 1, {}
     for full in itertools.product(range(vocabulary), repeat=horizon):
         length = full.index(eos) + 1 if eos in full else horizon

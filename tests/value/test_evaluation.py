@@ -24,7 +24,7 @@ TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
 
 
 def step_by_step(policy: Policy, prompt: list[int], response: list[int]) -> list[Tensor]:
-    """Read each token's log-prob off a pass of its own over the unpadded text before it: the slow oracle."""
+    """Return each token's log-prob from a separate pass over the unpadded text before it: the slow oracle."""
     found = []
     for t, token in enumerate(response):
         logits = policy.model(torch.tensor([prompt + response[:t]])).logits[0, -1]

@@ -1,4 +1,4 @@
-"""The critic: V = 0 before it has learned, a trunk of its own, numbers that survive a save."""
+"""The critic: V = 0 before training, a separate trunk, values that survive a save."""
 
 import pytest
 import torch

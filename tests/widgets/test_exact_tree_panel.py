@@ -1,4 +1,4 @@
-"""The exact tree's panel without a browser: what stands on the screen adds up as it is written."""
+"""The exact tree's panel without a browser: the numbers on the screen add up."""
 
 import time
 

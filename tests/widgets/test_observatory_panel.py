@@ -1,4 +1,4 @@
-"""The observatory without a browser: it presses, stops, steers, hides gold, and says what the runs hold."""
+"""The observatory without a browser: it optimises, stops, changes settings, hides gold, and describes the runs."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ def press(panel: ObservatoryPanel, button: str = "ppo") -> None:
 
 
 def gold_drawn(panel: ObservatoryPanel) -> list[str]:
-    """Return the places of the panel's state in which gold is drawn or told in numbers."""
+    """Return the parts of the panel's state that show gold, drawn or as numbers."""
     curve = panel.curve
     assert curve is not None
     texts = {fixed(point.gold, signed=True) for point in curve.points}

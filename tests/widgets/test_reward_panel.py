@@ -33,7 +33,7 @@ def panel(micro: World) -> RewardPanel:
 
 
 def chip_numbers(panel: RewardPanel) -> list[float]:
-    """Return what stands under the tokens; a dash is no payment."""
+    """Return the labels below the tokens; a dash means no reward."""
     return [numbers(chip["n"])[0] if chip["n"] != "\u2013" else 0.0 for chip in panel.component("strip")["items"]]
 
 

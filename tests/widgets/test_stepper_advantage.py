@@ -53,7 +53,7 @@ def run(panel: Panel, key: str) -> None:
 
 
 def bar_numbers(panel: Panel) -> dict[str, list[float]]:
-    """Return the numbers beside each bar by its label: Q, A and, where they are sampled, their errors."""
+    """Return the numbers next to each bar by its label: Q, A and, where they are sampled, their errors."""
     spec = panel.component("bars")
     rows = [*spec["items"], *([spec["rest"]] if spec["rest"] else [])]
     return {item["label"]: numbers(" ".join(span["text"] for span in item["extra"])) for item in rows}

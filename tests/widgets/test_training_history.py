@@ -1,4 +1,4 @@
-"""The training panel's ways back and sideways: rewind, undo, runs beside, the checkup, several seeds with placebos."""
+"""The training panel's history and comparison: rewind, undo, overlaid runs, diagnostics, several seeds, placebos."""
 
 import time
 from collections.abc import Iterator

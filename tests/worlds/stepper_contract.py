@@ -60,7 +60,7 @@ def check_line(stepper):
 
 
 def check_batch(stepper):
-    """Check that the batch path says the same of every token."""
+    """Check that the batch path gives the same numbers for every token."""
     rollout, steps = stepper.rollout(), stepper.steps
     assert rollout.response_ids(0) == [step.token_id for step in steps]
     assert rollout.action_mask[0].tolist() == [step.sampled for step in steps]

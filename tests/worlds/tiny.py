@@ -58,7 +58,7 @@ def tiny_config(blocks: int = BLOCKS) -> LlamaConfig:
 
 
 def tiny_model(*, seed: int = 0, blocks: int = BLOCKS) -> LlamaForCausalLM:
-    """Make a random model; its logits are spread a little, so that some tokens are likelier than others."""
+    """Return a random model whose logits are spread a little, so that some tokens are more likely than others."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(tiny_config(blocks))

@@ -1,4 +1,4 @@
-"""The blame game: the flaw is planted where it says, and finer scores need fewer re-rolls."""
+"""The blame game: the flaw is planted in the stated place, and finer scores need fewer resamples."""
 
 import statistics
 

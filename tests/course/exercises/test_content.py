@@ -1,4 +1,4 @@
-"""Every exercise: the key passes, every listed wrong answer fails with a reason of its own, hints come in steps."""
+"""Every exercise: the key passes, every listed wrong answer fails with its own reason, hints come in steps."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""`length_bias`: the closed form is the gradient of the lab's loss, and the figure says which answers grow."""
+"""`length_bias`: the closed form is the gradient of the lab's loss, and the figure shows which answers grow."""
 
 import statistics
 
