@@ -118,7 +118,7 @@ class Publisher:
 class Job:
     """What long work receives: whether to stop, and where to report its progress.
 
-    Long functions take `job: Job = NO_JOB`, which never stops and reports to nobody.
+    Long functions take `job: Job = NO_JOB`, which never stops and reports nothing.
 
     >>> job = Job(report=lambda done, total, text: print(f"{done} of {total}: {text}"))
     >>> job.report(1, 3, "counting")

@@ -72,7 +72,7 @@ class Algorithm:
             remedy = f"{self.title} looks at a response's sum, the same under every timing; leave it at {base.timing}"
             raise LabError("timing", config.timing, f"{remedy}, or set prefix_pay to level")
         if config.truncation == "bootstrap" and not self.uses_critic:
-            remedy = f"{self.title} has no critic whose value could go on; choose terminate or mask"
+            remedy = f"{self.title} has no critic whose value could be used there; choose terminate or mask"
             raise LabError("truncation", config.truncation, remedy)
 
 

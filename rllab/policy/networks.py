@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def position_ids(attention_mask: Tensor) -> Tensor:
     """Return the position of each token among the real tokens of its row.
 
-    Padding on the left must not move a token: a model with absolute positions reads another text otherwise.
+    Padding on the left must not move a token: else a model with absolute positions would read another text.
     Padding itself gets position 0, which no real token's computation can see.
 
     Args:
@@ -49,7 +49,15 @@ class Trunk(Protocol):
     """Blocks that several networks share; see `rllab.policy.trunk`."""
 
     def enter(self, model: PreTrainedModel, sequences: Sequences) -> tuple[PreTrainedModel, dict[str, Tensor]]:
-        """Return what is left to run of a model, and the input that it starts from."""
+        """Return what is left to run of a model, and the input that it starts from.
+
+        Args:
+            model: The model.
+            sequences: The rows to read.
+
+        Returns:
+            The model without the shared blocks, and its inputs by name.
+        """
         ...
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rllab.policy.networks import Trunk
 
 SENTENCE_ENDS = (".", "!", "?")
-BROKEN = "\ufffd"  # what a decoder writes for bytes that are no whole character
+BROKEN = "\ufffd"  # what a decoder writes for bytes that do not form a character
 
 
 class Policy:

@@ -113,7 +113,7 @@ class TabularModel(TabularPreTrainedModel):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
         if past_key_values is not None:
-            # The cache of a table is the text itself: tokens stand in for keys, (B, 1, L, 1).
+            # The cache of a table is the text itself: tokens take the place of keys, (B, 1, L, 1).
             keys = input_ids[:, None, :, None]
             seen = past_key_values.update(keys, keys, 0)[0][:, 0, :, 0]
         mask = torch.ones_like(seen) if attention_mask is None else attention_mask[:, : seen.shape[1]]

@@ -78,10 +78,14 @@ class FrozenTrunk:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = (rows, self._run(sequences))
-                while len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES:
+                while len(self._kept) > 1 and self._bytes() > KEPT_BYTES:
                     self._kept.popitem(last=False)  # drop the oldest batches beyond the budget, never the newest
             self._kept.move_to_end(key)
             return self._kept[key][1]
+
+    def _bytes(self) -> int:
+        """Return how many bytes the kept hidden states take."""
+        return sum(hidden.nbytes for _, made in self._kept.values() for hidden in made.values())
 
     def _run(self, sequences: Sequences) -> dict[int, Tensor]:
         """Run the blocks from cut to cut."""
@@ -133,7 +137,3 @@ def _parameters(base: Any, cut: int) -> list[nn.Parameter]:
     """Return the parameters of the embedding and of the first blocks."""
     parts = [base.embed_tokens, *base.layers[:cut]]
     return [parameter for part in parts for parameter in part.parameters()]
-
-
-def _bytes(kept: Kept) -> int:
-    return sum(hidden.numel() * hidden.element_size() for hidden in kept[1].values())

@@ -90,7 +90,7 @@ def sentiment_judge(prompt: str, response: str, *, ended: bool) -> Mapping[str, 
     Returns:
         The named parts.
     """
-    del prompt  # a question's own mood is no merit of the answer
+    del prompt  # the mood of a question is not the answer's merit
     words = response.lower().split()
     pairs = list(itertools.pairwise(words))
     return {

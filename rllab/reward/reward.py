@@ -185,7 +185,7 @@ class TextReward:
             judged = self.judge(prompt, text, ended=ended)
             parts = {part: weight * float(judged[part]) for part, weight in self.weights.items()}
         except Exception as error:
-            remedy = f"it raised {type(error).__name__} ({error}) on the response {text[:60]!r}; mend the function"
+            remedy = f"it raised {type(error).__name__} ({error}) on the response {text[:60]!r}; fix the function"
             raise LabError("reward", self.name, remedy) from error
         for part, value in parts.items():
             if not math.isfinite(value):

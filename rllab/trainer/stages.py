@@ -138,7 +138,7 @@ def score(context: Context, rows: Rollout) -> Scores:
         if isinstance(error, LabError) or out_of_memory(error):
             raise
         name = f"reward {context.objective.reward.name}"
-        raise LabError(name, type(error).__name__, f"it raised this error ({error}); mend the function") from error
+        raise LabError(name, type(error).__name__, f"it raised this error ({error}); fix the function") from error
 
 
 def check_loss(terms: LossTerms, rows: Rollout, *, first: int) -> None:

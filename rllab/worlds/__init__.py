@@ -40,7 +40,7 @@ def load_world(name: str, *, device: str = "auto") -> World:
         return LOADERS[name](device=_device(device, small=name in SMALL))
     if name and ("/" in name or "\\" in name or "--" in name or Path(name).is_dir()):
         return load_hub(name, device=_device(device, small=False))
-    raise LabError.choice("world", name, NAMES, reason="it is no folder and no hub id either")
+    raise LabError.choice("world", name, NAMES, reason="it is not a folder or a hub id either")
 
 
 def _device(wanted: str, *, small: bool) -> str:
@@ -49,6 +49,6 @@ def _device(wanted: str, *, small: bool) -> str:
     if wanted == "auto":
         return "cpu" if small else next(name for name, present in here.items() if present)
     if not here.get(wanted.split(":", maxsplit=1)[0], False):
-        present = ", ".join(name for name, present in here.items() if present)
-        raise LabError("device", wanted, f"this machine has {present}")
+        allowed = ["auto", *(name for name, present in here.items() if present)]
+        raise LabError.choice("device", wanted, allowed, reason="this machine does not have it")
     return wanted

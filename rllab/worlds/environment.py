@@ -170,7 +170,11 @@ class Writer:
         return int(sample(probs, exponential_noise(probs.shape, generator=self._chance, like=probs)))
 
     def learn(self, *_: object) -> None:
-        """Learn nothing: `Trainer` is where a policy learns."""
+        """Learn nothing: `Trainer` is where a policy learns.
+
+        Args:
+            _: What other agents learn from.
+        """
 
 
 gymnasium.register(NAME, entry_point=f"{__name__}:{TokenEnv.__name__}")

@@ -103,7 +103,7 @@ class Stepper:
         # where reference and policy have the same weights, one reading serves both
         same = world.reference.weights is world.policy.weights
         self._ref_decoder = self._decoder if same else Decoder(world.reference, [ids])
-        self._critic_decoder: Decoder | None = None  # critics that are no networks are asked about each state afresh
+        self._critic_decoder: Decoder | None = None  # other critics are evaluated afresh in each state
         if isinstance(world.critic, Critic):
             self._critic_decoder = Decoder(world.policy, [ids], network=partial(next_scalar, world.critic.model))
         self._seen = [self._look(torch.Generator().manual_seed(self.seed), ())]
@@ -189,7 +189,7 @@ class Stepper:
 
         Returns:
             Unscaled logits of the policy, (A,), those of the reference, (A,), and the critic's decoder in that
-            state; None where the critic is no network.
+            state; None where the critic is not a network.
 
         Raises:
             LabError: If the line has no such state, or the policy has changed since.

@@ -108,7 +108,7 @@ CASES = {
         lambda b: b.judged(lambda prompt, response, *, ended: {}),
         "reward",
         "'mine'",
-        "mend the function",
+        "fix the function",
     ),
     "a world with a typo": (lambda b: load_world("micrp"), "world", "'micrp'", "micro"),
     "a world of nothing": (lambda b: load_world(""), "world", "empty", "choose one of micro, "),

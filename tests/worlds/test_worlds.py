@@ -90,7 +90,7 @@ def test_loading_twice_gives_two_worlds_of_the_same_weights(micro, untouched_cha
 
 @pytest.mark.parametrize("typo", ["mikro", "micro tabular", "Tales", "smolm2", ""])
 def test_a_world_with_a_typo_is_met_with_the_nearest(typo):
-    with pytest.raises(LabError, match="it is no folder and no hub id either; choose one of micro, ") as caught:
+    with pytest.raises(LabError, match="it is not a folder or a hub id either; choose one of micro, ") as caught:
         load_world(typo)
     assert caught.value.value == typo
     if typo == "mikro":
@@ -98,7 +98,7 @@ def test_a_world_with_a_typo_is_met_with_the_nearest(typo):
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(LabError, match=r"device is 'tpu': this machine has .*cpu"):
+    with pytest.raises(LabError, match=r"device is 'tpu': this machine does not have it; choose one of auto, .*cpu"):
         load_world("micro", device="tpu")
 
 
