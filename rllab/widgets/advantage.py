@@ -140,8 +140,8 @@ class AdvantagePanel(WorldPanel):
     def _warning(self) -> tuple[Component, ...]:
         own = self.world.objective.gamma
         if self._kind == "learned" and self.gamma != own and not self._is_stale:
-            said = f"The critic has learned V for \u03b3 = {plain(own)}; at {plain(self.gamma)} it is off."
-            return (finding("discount", said),)
+            words = f"The critic has learned V for \u03b3 = {plain(own)}; at {plain(self.gamma)} it is off."
+            return (finding("discount", words),)
         remedy = "Write another group with the current policy"
         return stale_notice("this group was written", remedy, stale=self._is_stale)
 
@@ -184,7 +184,7 @@ class AdvantagePanel(WorldPanel):
             short = response if len(response) <= LONGEST else f"{response[: LONGEST - 1]}\u2026"
             cells = [short, *(fixed(float(column[at]), signed=True) for column in numbers)]
             rows.append([Span(cell, bold=at == self.row) for cell in cells])
-        said = (
+        words = (
             f"RLOO: minus the mean of the other {size - 1}; Dr. GRPO: minus the mean of all, "
             f"which gives {size - 1}/{size} of RLOO's; GRPO: that divided by the group's standard deviation."
         )
@@ -192,7 +192,7 @@ class AdvantagePanel(WorldPanel):
             "right",
             heading("right-title", "Without a critic: each response compared with the others of its group"),
             table("group", "The same group, compared", heads, rows),
-            note("right-note", said),
+            note("right-note", words),
         )
 
     def _words(self, tokens: Sequence[Token]) -> Words:

@@ -162,7 +162,7 @@ class ExactTreePanel(WorldPanel):
         best = max(backup.edges, key=lambda edge: edge.q)
         at = backup.edges.index(best)
         q, advantage = (fixed(numbers[at], signed=True) for numbers in (backup.q, backup.advantages))
-        said: Words = (
+        words: Words = (
             "V = ",
             bold(fixed(backup.value, signed=True)),
             " is the average of Q over what the policy writes here. ",
@@ -172,14 +172,14 @@ class ExactTreePanel(WorldPanel):
         )
         beta = tree.objective.kl_coef
         if self.prefix or beta <= 0 or tree.objective.gamma != 1:
-            return said  # how far the policy is from the best one is known where divergence has a price
+            return words  # how far the policy is from the best one is known where divergence has a price
         optimum = tree.optimum()
         gap = (
             f" The best policy at this price of KL would reach {fixed(optimum.J, signed=True)}: "
             f"the gap of {fixed(optimum.J - tree.J)} is that price times the KL from \u03c0 to it, "
             f"{plain(beta)} \u00d7 {significant(tree.kl(optimum))} nats."
         )
-        return (*said, gap)
+        return (*words, gap)
 
     # What the learner can do.
 

@@ -165,21 +165,21 @@ class ExercisePanel(Panel):
         asked = asked if len(task.entries) == 1 else f"{len(task.entries)} numbers: {asked}"
         return text("answer", asked, str(self.answer), self._set, enter="check", show_label=True)
 
-    def _cards(self, board: Board, laid: Table) -> Component:
+    def _cards(self, board: Board, arrangement: Table) -> Component:
         """Return the cards where they are; after a check each placed card is marked."""
 
         def move(card: str, place: str, at: int) -> None:
-            laid.move(card, place, at)
+            arrangement.move(card, place, at)
             self._changed()
 
         right, marks = board.right_answer(), {}
-        for place, placed in laid.placement.items() if self.attempt.verdict is not None else ():
+        for place, placed in arrangement.placement.items() if self.attempt.verdict is not None else ():
             for at, card in enumerate(placed):
                 home = right[place]
                 fits = home[at : at + 1] == [card] if board.mode == "order" else card in home
                 marks[card] = "right" if fits else "wrong"
         labels = {TRAY: "cards to place"} | {place.id: place.label for place in board.places}
-        zones = [Zone(place, labels[place], tuple(placed)) for place, placed in laid.rows.items()]
+        zones = [Zone(place, labels[place], tuple(placed)) for place, placed in arrangement.rows.items()]
         texts = {card.id: card.text for card in board.cards}
         return cards("cards", "Cards and places", zones, texts, move, mode=board.mode, tray=TRAY, marks=marks)
 

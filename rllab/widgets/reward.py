@@ -45,7 +45,7 @@ PAY_TERMS: dict[PrefixPay, Span] = {
     "level": term("the level", "The whole score again at each payment: the sum then grows with their number."),
     "increment": term("the change", "The score now minus the score at the last payment: the sum is the whole score."),
 }
-UNTRAINED = "A reward model is trained on whole responses: how it scores a prefix, it was never taught."
+UNTRAINED = "A reward model is trained on whole responses; nothing taught it how to score a prefix."
 SHOWN = 6  # versions of a text in the table
 
 

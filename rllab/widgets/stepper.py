@@ -177,7 +177,7 @@ def _place(stepper: Stepper, t: int) -> Place:
 
 
 class StepperPanel(WorldPanel):
-    """Write a text token by token; see, in every state, what policy, reward and critic make of it.
+    """Write a text token by token; see how policy, reward and critic judge every state.
 
     The line on the screen is `panel.stepper`, all lines are in `panel.lines`.
 
@@ -278,7 +278,7 @@ class StepperPanel(WorldPanel):
         )
 
     def _settings(self) -> Component:
-        """Return the folded settings: how tokens are sampled; a new seed begins the line anew."""
+        """Return the folded settings: how tokens are sampled; a new seed starts the line again."""
         stepper = self.stepper
         now = {"temperature": stepper.temperature, "top-k": stepper.top_k, "top-p": stepper.top_p}
 

@@ -21,7 +21,7 @@ from rllab.widgets.shared.truth import worth, written
 UNTRAINED = "The critic has not learned yet: it predicts 0 everywhere"
 KINDS = {"exact": "exact", "monte-carlo": "Monte-Carlo", "learned": "learned"}
 SHOWN_BARS = 8
-FULL_WIDTHS = (0.1, 0.2, 0.5, 1.0)  # probabilities that a bar of full width may stand for
+FULL_WIDTHS = (0.1, 0.2, 0.5, 1.0)  # probabilities that a full bar may represent
 SAME = 1e-5  # probabilities that differ by less differ by rounding
 PICTURES = {  # by lens: the title of the curves, and what they are
     "policy": ("How undecided is each state", "entropy of the next token, and the surprise of the token written there"),
@@ -76,11 +76,11 @@ def _policy_words(view: StepperView) -> Words:
     if token is None:
         names = [view.names[candidate] for candidate in state.candidate_ids[:2]]
         shares = [probability(float(share)) for share in state.probs[:2]]
-        likeliest: Words = (f"After \u201c{view.context()}\u201d the policy gives ", bold(names[0]), f" {shares[0]}")
+        most_likely: Words = (f"After \u201c{view.context()}\u201d the policy gives ", bold(names[0]), f" {shares[0]}")
         if len(names) > 1:
-            likeliest = (*likeliest, " and ", bold(names[1]), f" {shares[1]}")
+            most_likely = (*most_likely, " and ", bold(names[1]), f" {shares[1]}")
         undecided = f"as undecided as a fair draw among {fixed(math.exp(state.entropy), 1)} tokens"
-        return (*likeliest, f". The entropy is {fixed(state.entropy)} nats, {undecided}.")
+        return (*most_likely, f". The entropy is {fixed(state.entropy)} nats, {undecided}.")
     policy, reference = _pi(token), probability(math.exp(token.ref_logprob))
     same = " and so did the reference" if reference == policy else f", the reference {reference}"
     return (
@@ -350,7 +350,7 @@ def candidate_bars(view: StepperView, policy: Policy, on_write: Callable[[int], 
 
 
 def bar_row(view: StepperView, policy: Policy) -> tuple[list[Bar], Bar | None, float]:
-    """Return the bars of the most probable candidates, that of all others, and what a full bar stands for.
+    """Return the bars of the most probable candidates, that of all others, and the probability of a full bar.
 
     The token that was written here is always among them, however unlikely it was.
 

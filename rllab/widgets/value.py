@@ -344,10 +344,10 @@ def _value_words(stepper: Stepper, known: Known, at: int) -> Words:
         ways.append(f"{estimate.samples} continuations returned {shown} on average")
     if known.exact:
         ways.append(f"the exact value is {fixed(known.exact[at], signed=True)}")
-    said = "; ".join(ways) or "V is not known, because this world has no critic. Press Sample V along it"
+    words = "; ".join(ways) or "V is not known, because this world has no critic. Press Sample V along it"
     values = [value for value in known.learned if math.isfinite(value)]
     untrained = (" The critic predicts 0 everywhere: it has not learned yet.",) if values and not any(values) else ()
-    return (f"In state {at} {said}.", *_judgement(known, at), *untrained)
+    return (f"In state {at} {words}.", *_judgement(known, at), *untrained)
 
 
 def _judgement(known: Known, at: int) -> Words:
@@ -372,5 +372,5 @@ def _continuation_words(found: Continuations, tree: Tree | None) -> Words:
         f" on average, from {fixed(min(found.returns), signed=True)} to {fixed(max(found.returns), signed=True)}",
     )
     if tree is None:
-        return (*words, ". A single one says little; their mean estimates V.")
+        return (*words, ". A single one tells little; their mean estimates V.")
     return (*words, f"; exactly, V = {fixed(tree.V(found.prefix), signed=True)}.")
