@@ -331,9 +331,9 @@ def write_checkpoint(path: Path, kept: Checkpoint) -> None:
             critic = save_critic(world.critic, folder / "critic")
             tensors = {f"{i}.{name}": tensor for i, group in kept.moments.items() for name, tensor in group.items()}
             save_file(tensors, folder / "optimizer.safetensors")
-        (folder / "history.jsonl").write_text(history_text(kept.history), "utf-8")
+        write_atomically(folder / "history.jsonl", history_text(kept.history))
         settings = _settings(path, kept, critic=critic)
-        (folder / "run.json").write_text(json.dumps(settings, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_atomically(folder / "run.json", json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_checkpoint(path: Path, *, reward: Reward | None = None, gold: Reward | None = None) -> Checkpoint:
