@@ -85,7 +85,10 @@ def run(size: Size, *, job: Job = NO_JOB) -> Result:
     groups = []
     for number, k in enumerate(GROUPS):
         job.report(number, len(GROUPS), f"{k} samples")
-        blocks = [_all_batches(probs, k)] if k <= LISTED else _sampled_batches(probs, k, size.draws, generator)
+        blocks = _sampled_batches(probs, k, size.draws, generator)
+        if k <= LISTED:
+            batches = torch.tensor(list(itertools.product(range(ACTIONS), repeat=k)))  # (8^k, k)
+            blocks = iter([(batches, probs[batches].prod(dim=1))])
         groups.append(_group(probs, rewards, k, blocks, job))
     return Result(tuple(_shifted(probs, rewards, shift) for shift in SHIFTS), tuple(groups))
 
@@ -217,12 +220,6 @@ def _group(probs: Tensor, rewards: Tensor, k: int, blocks: Iterable[tuple[Tensor
     single = _shifted(probs, rewards, 0.0).mean
     by_chance = 0.0 if k <= LISTED else (variance / count) ** 0.5
     return Group(k, variance * k, variance * k / single, bias, by_chance)
-
-
-def _all_batches(probs: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return every batch of k actions, (8^k, k), with its probability, (8^k,)."""
-    batches = torch.tensor(list(itertools.product(range(len(probs)), repeat=k)))
-    return batches, probs[batches].prod(dim=1)
 
 
 def _sampled_batches(probs: Tensor, k: int, draws: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -56,7 +56,7 @@ class Result:
         return next(arm for arm in self.arms if arm.rule == rule.name)
 
 
-FAST, WORKSHOP = Size(seeds=5, episodes=500), Size(seeds=20, episodes=500)
+FAST, WORKSHOP = Size(seeds=5, episodes=300), Size(seeds=20, episodes=500)
 
 
 def run(size: Size, *, job: Job = NO_JOB) -> Result:

@@ -70,7 +70,7 @@ class Result:
         return [outcome for outcome in self.outcomes if outcome.arm == arm]
 
 
-FAST = Size("micro", seeds=3, texts=256, steps=30, batch=96, lr=4e-3)
+FAST = Size("micro", seeds=3, texts=128, steps=15, batch=96, lr=4e-3)
 WORKSHOP = Size("micro", seeds=10, texts=384, steps=50, batch=96, lr=4e-3)
 TALES = Size("tales", seeds=5, texts=192, steps=40, batch=32, lr=1e-3)  # minutes; recorded as critic_foresight-tales
 

@@ -65,7 +65,7 @@ class Result:
         return statistics.fmean(seed.kept for seed in seeds), statistics.fmean(seed.left_out for seed in seeds)
 
 
-FAST, WORKSHOP = Size(seeds=3, updates=9, batch=48), Size(seeds=5, updates=15, batch=64)
+FAST, WORKSHOP = Size(seeds=3, updates=6, batch=48), Size(seeds=5, updates=15, batch=64)
 
 
 @dataclass(frozen=True)
