@@ -159,7 +159,7 @@ class Trainer:
         """Change settings in the middle of a run, for instance kl_coef or lr; they apply from the next update.
 
         Args:
-            **changes: New values by name of the setting.
+            changes: New values by name of the setting.
 
         Raises:
             LabError: If a setting is fixed when a run begins, unknown, or out of range.

@@ -182,6 +182,22 @@ def estimate(
 
     The ways are `exact`, `monte-carlo` (`samples` continuations each) and `learned` (the world's critic, which
     answers for the world's own objective alone).
+
+    Args:
+        world: The world.
+        prompt: The prompt.
+        prefixes: Response token ids of each state; () is the prompt alone.
+        kinds: Ways of estimating: exact, monte-carlo, learned.
+        objective: What the values are the value of; by default the world's.
+        samples: Continuations of each state for monte-carlo.
+        seed: Seed of the continuations.
+        job: Receives the progress; stopping it raises Stopped.
+
+    Returns:
+        One estimate of V for each kind and prefix: all prefixes of the first kind, then of the next.
+
+    Raises:
+        LabError: If a prefix cannot follow the prompt, a kind is unknown, or the critic is one of another objective.
     """
     query = Query(world, prompt, objective_of(world, objective), samples, seed, job)
     query.check(prefixes)

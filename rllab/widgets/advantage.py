@@ -248,6 +248,9 @@ class AdvantagePanel(WorldPanel):
 
         Args:
             made: The group.
+
+        Returns:
+            V in the unit of the reward; 0 where a response is over.
         """
         if self._kind == "exact":
             return self._true_values(made)

@@ -120,6 +120,9 @@ class ExercisePanel(Panel):
 
         Args:
             field: The field of an error.
+
+        Returns:
+            The name that the sentence uses.
         """
         return field
 

@@ -302,6 +302,9 @@ class RewardPanel(WorldPanel):
 
         Args:
             reward: The reward.
+
+        Returns:
+            The rewards of the tokens, with their timing.
         """
         return Paid(self._trace(reward, self.ids), self.timing, self.how)
 

@@ -120,8 +120,11 @@ def signature(value: object) -> str:
     if not callable(value) or (inspect.isclass(value) and not parameters(value)):
         return ""
     function = value.__init__ if inspect.isclass(value) and not dataclasses.is_dataclass(value) else value
-    written = str(inspect.signature(function)).replace("self, ", "").replace("(self)", "()").replace("cls, ", "")
-    return re.sub(r" -> None$", "", written.replace("'", ""))
+    written = re.sub(r"<rllab\.core\.jobs\.Job object at \w+>", "NO_JOB", str(inspect.signature(function)))
+    written = re.sub(r"<(function|class) '?([\w.]+)'?( at \w+)?>", r"\2", written)
+    written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", written)  # annotations are texts, defaults may be
+    written = written.replace("self, ", "").replace("(self)", "()").replace("cls, ", "")
+    return re.sub(r" -> None$", "", written)
 
 
 def page() -> str:
