@@ -237,7 +237,7 @@ def _from_hub(name: str, folder: Path, task: Task) -> None:
             task.run([*command, *files], watch=folder, text=text)
         except CommandError as error:
             remedy = (
-                "it could not be fetched: there is no network, or no such model that is free to all; check both, "
+                "it could not be fetched: there is no network, or no such public model; check both, "
                 "or copy its folder here and load it by its path"
             )
             raise LabError("model id", hub_id, remedy) from error

@@ -298,7 +298,7 @@ def load_hub(name: str, *, device: str) -> World:
     except LabError:
         raise
     except Exception as error:  # a template is a program in a sandbox: it can fail in any way
-        raise LabError("chat template", name, f"it fails on a plain question ({error}); mend or remove it") from error
+        raise LabError("chat template", name, f"it fails on a plain question ({error}); fix or remove it") from error
     about = "a language model of your own; the reward is the sentiment of what it writes"
     return _real(policy, name=name, critic=ZeroCritic(), about=about)
 

@@ -279,7 +279,7 @@ def test_a_hub_model_with_code_is_refused_before_its_weights_come(hub: Path) -> 
 
 
 def test_a_hub_id_without_network_gets_a_sentence(home: Path) -> None:
-    with pytest.raises(LabError, match="there is no network, or no such model"):
+    with pytest.raises(LabError, match="there is no network, or no such public model"):
         fetch("somebody/model")
     assert left_over(home) == []
 
