@@ -17,7 +17,7 @@ from transformers import (
     LlamaForSequenceClassification,
     PreTrainedModel,
 )
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from rllab.core.errors import LabError
 from rllab.core.files import check_manifest, data_dir
