@@ -11,11 +11,10 @@ from torch import Tensor
 
 from benchmarks.result import Result
 from rllab.policy.policy import Policy
-from rllab.preferences.dpo import dpo
+from rllab.preferences.dpo import PreferenceConfig, PreferenceTrainer, dpo
 from rllab.preferences.pairs import Pair, PairBatch
 from rllab.preferences.reward_fit import Measure
 from rllab.preferences.selection import label_pairs
-from rllab.preferences.training import PreferenceConfig, PreferenceTrainer
 from rllab.truth import exact
 from rllab.worlds import World, load_world
 

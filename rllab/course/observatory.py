@@ -16,8 +16,8 @@ from rllab.core.jobs import NO_JOB, Job
 from rllab.core.records import Sequences, UpdateRecord
 from rllab.maths.masking import masked_sum
 from rllab.policy.generation import generate
+from rllab.preferences.dpo import PreferenceConfig, train_dpo
 from rllab.preferences.selection import label_pairs
-from rllab.preferences.training import PreferenceConfig, train_dpo
 from rllab.reward.reward import Reward
 from rllab.trainer.stages import derived_seed
 from rllab.trainer.trainer import Trainer

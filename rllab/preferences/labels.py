@@ -27,8 +27,8 @@ from rllab.preferences.agreement import (
     repeated_by,
 )
 from rllab.preferences.pairs import Pair, SimulatedJudge, line_of_pair, pair_of_line, save_pairs, tokenize_pairs
+from rllab.preferences.reward_fit import FitConfig, RewardFit, fit_reward_model
 from rllab.preferences.selection import Question, propose
-from rllab.preferences.training import FitConfig, RewardFit, fit_reward_model
 from rllab.reward.reward import RewardModel
 from rllab.trainer.stages import derived_seed
 from rllab.worlds.world import World
@@ -345,7 +345,7 @@ class LabelSession:
             raise LabError("reward", "none", "nothing has been fitted yet; label some pairs and refit first")
         return self.world.replace(reward=self.reward)
 
-    def beside(self, name: str) -> AgainstJudge:
+    def compared_with(self, name: str) -> AgainstJudge:
         """Compare the learner's own labels with a simulated judge's on the same pairs."""
         return repeated_by(self.world, self.own, self.judges[name])
 

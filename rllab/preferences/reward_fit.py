@@ -347,7 +347,7 @@ def scalar_model(world: World) -> PreTrainedModel:
     config.num_labels = 1
     with torch.random.fork_rng(devices=[]):  # the numbers it starts with are drawn, and then all overwritten
         model = AutoModelForSequenceClassification.from_config(config, dtype=policy.dtype)
-    return Critic.beside(policy, torch.nn.Module.to(model, policy.device)).model
+    return Critic.for_policy(policy, torch.nn.Module.to(model, policy.device)).model
 
 
 def end_scores(model: PreTrainedModel, sequences: Sequences) -> Tensor:

@@ -56,7 +56,7 @@ class Critic:
         self.trunk = trunk
 
     @classmethod
-    def beside(cls, trunk: PreTrainedModel, model: PreTrainedModel) -> Critic:
+    def for_policy(cls, trunk: PreTrainedModel, model: PreTrainedModel) -> Critic:
         """Return a critic whose trunk starts as another model's, with a zero head; a table is a head alone.
 
         Args:

@@ -209,7 +209,7 @@ class LabelPanel(WorldPanel):
 
     def compare(self) -> None:
         """Compare the learner's labels with what the simulated judge would choose."""
-        found: AgainstJudge = self.session.beside(self.teacher)
+        found: AgainstJudge = self.session.compared_with(self.teacher)
         self.told = teacher_words(self.teacher, len(self.session.own), found)
 
     def reveal(self) -> None:

@@ -215,7 +215,7 @@ def load_smollm2(*, device: str) -> World:
         check_once(copied, rebuild=FETCH)
     model, tokenizer = load_language_model(original or copied)
     model.requires_grad_(requires_grad=False)  # a run trains its own copy: what stays frozen is shared
-    critic = on_device(critic_beside(model, blocks=CRITIC_BLOCKS), device)
+    critic = on_device(critic_for(model, blocks=CRITIC_BLOCKS), device)
     model = on_device(model, device)
     depths = (model.config.num_hidden_layers, CRITIC_BLOCKS)
     trunk = FrozenTrunk(model, [depth - last_blocks(depth) for depth in depths])
@@ -246,7 +246,7 @@ def original_folder() -> Path | None:
     return None if files[0] is None else Path(files[0]).parent
 
 
-def critic_beside(model: PreTrainedModel, *, blocks: int) -> PreTrainedModel:
+def critic_for(model: PreTrainedModel, *, blocks: int) -> PreTrainedModel:
     """Return a critic made of a Llama's first blocks, with a zero head; its last quarter can be trained.
 
     The frozen blocks use the same memory as the policy's, which takes half a gigabyte already.

@@ -12,9 +12,16 @@ from torch import nn
 from rllab.core.errors import LabError
 from rllab.core.jobs import Job
 from rllab.policy.generation import generate, sequences_from_ids
-from rllab.preferences.dpo import dpo, supervised, token_logprobs
+from rllab.preferences.dpo import (
+    ImplicitReward,
+    PreferenceConfig,
+    dpo,
+    fine_tune,
+    supervised,
+    token_logprobs,
+    train_dpo,
+)
 from rllab.preferences.pairs import Pair, PairBatch, tokenize_pairs
-from rllab.preferences.training import ImplicitReward, PreferenceConfig, fine_tune, train_dpo
 from tests.fakes import fake_policy
 from tests.small import PROMPTS, gpt2_policy, reference_apart, same_weights, small_world, state_of
 

@@ -15,8 +15,8 @@ from rllab.policy.policy import Policy
 from rllab.policy.tabular import TabularConfig, TabularForCausalLM
 from rllab.preferences.agreement import against_gold, against_judges, agreement, margins
 from rllab.preferences.pairs import Pair, SimulatedJudge, tokenize_pairs
+from rllab.preferences.reward_fit import FitConfig, fit_reward_model
 from rllab.preferences.selection import label_pairs
-from rllab.preferences.training import FitConfig, fit_reward_model
 from tests.fakes import word_tokenizer
 from tests.small import PROMPTS, gpt2_policy, small_world, state_of, unpadded, with_pads
 

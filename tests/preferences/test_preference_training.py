@@ -12,7 +12,7 @@ from rllab.maths.losses import bradley_terry_loss
 from rllab.policy.generation import generate
 from rllab.policy.networks import state_scalars
 from rllab.preferences.pairs import Pair, SimulatedJudge, tokenize_pairs
-from rllab.preferences.training import FitConfig, fit_reward_model, scalar_model
+from rllab.preferences.reward_fit import FitConfig, fit_reward_model, scalar_model
 from tests.small import PROMPTS, gpt2_policy, same_weights, small_world, state_of
 
 

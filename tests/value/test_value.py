@@ -6,7 +6,7 @@ from transformers import AutoModelForSequenceClassification
 
 from rllab.core.records import Sequences
 from rllab.policy.generation import generate
-from rllab.preferences.training import scalar_model
+from rllab.preferences.reward_fit import scalar_model
 from rllab.value.critic import Critic, ZeroCritic
 from rllab.value.evaluation import evaluate
 from tests.small import gpt2_policy, gpt2_scalar, random_rows, same_weights, small_world, state_of
@@ -22,8 +22,8 @@ def rows(policy) -> Sequences:
     return random_rows(policy, rows=9)
 
 
-def test_a_critic_beside_a_policy_knows_nothing_and_thinks_like_it(policy, rows):
-    critic = Critic.beside(policy.model, gpt2_scalar(policy))
+def test_a_critic_for_a_policy_knows_nothing_and_thinks_like_it(policy, rows):
+    critic = Critic.for_policy(policy.model, gpt2_scalar(policy))
     assert (critic.state_values(rows) == 0.0).all()
     trunk = critic.model.base_model.state_dict()
     assert same_weights(trunk, policy.model.base_model.state_dict())
@@ -39,7 +39,7 @@ def test_a_new_one_label_network_starts_at_zero_in_every_world(name, policy, tab
 
 def test_training_the_critic_does_not_move_the_policy(policy, rows):
     before = state_of(policy.model)
-    critic = Critic.beside(policy.model, gpt2_scalar(policy))
+    critic = Critic.for_policy(policy.model, gpt2_scalar(policy))
     (critic.state_values(rows) - 1).square().mean().backward()
     torch.optim.SGD(list(critic.parameters()), lr=0.1).step()
     assert (critic.state_values(rows) != 0.0).any()

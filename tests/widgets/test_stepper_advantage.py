@@ -123,7 +123,7 @@ def test_a_learned_answer_comes_at_once_and_says_who_was_asked(micro: World, mon
 def test_a_critic_that_has_not_learned_is_not_read_as_if_it_had(micro: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rllab.widgets.shared.truth.AT_ONCE", 10)
     model = copy.deepcopy(micro.critic.model)
-    stepper = Stepper(micro.replace(critic=Critic.beside(model, model)))
+    stepper = Stepper(micro.replace(critic=Critic.for_policy(model, model)))
     stepper.step(3)
     panel = StepperPanel(stepper, lenses=("policy", "value", "advantage"))
     assert "Q +1.58" in words(panel)  # what the end is paid is known without a critic

@@ -214,6 +214,6 @@ def test_what_an_older_policy_wrote_is_not_held_against_the_truth_of_now(world: 
 
 def test_a_new_critic_is_said_to_have_learned_nothing_yet(micro: World) -> None:
     model = copy.deepcopy(micro.critic.model)
-    new = Critic.beside(model, model)
+    new = Critic.for_policy(model, model)
     assert "it has not learned yet" in words(ValuePanel(micro.replace(critic=new)))
     assert "it has not learned yet" not in words(ValuePanel(micro))

@@ -165,7 +165,7 @@ def fit(world: World, rows: Rollout, paid: Tensor, arm: str, size: Size, *, seed
     """Return a critic that starts at V = 0, fitted to the returns of the texts in one of the four ways."""
     if not isinstance(world.critic, Critic):
         raise TypeError(type(world.critic))
-    critic = Critic.beside(world.policy.model, world.critic.copy().model)
+    critic = Critic.for_policy(world.policy.model, world.critic.copy().model)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(list(critic.parameters()), lr=size.lr)
     for _ in range(0 if arm == FROZEN else size.steps):  # steps of length 0 change nothing

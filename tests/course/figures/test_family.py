@@ -17,8 +17,8 @@ from rllab.course.figures.family import (
     same_direction,
     silent_groups,
 )
+from rllab.preferences.dpo import train_dpo
 from rllab.preferences.pairs import load_pairs
-from rllab.preferences.training import train_dpo
 from rllab.trainer.frozen_batch import same_batch
 from rllab.truth import exact
 
