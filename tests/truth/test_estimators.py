@@ -21,7 +21,7 @@ from rllab.truth.estimators import (
     judge,
     kl_rows,
     learned,
-    nobody,
+    no_critic,
     sampled,
     trees_of,
     true,
@@ -202,7 +202,7 @@ def test_stop_is_heard():
 
 def test_every_arm_takes_the_objective_of_its_world():
     world = world_of(kl_coef=0.3, timing="token", temperature=1.2, gamma=0.9)
-    for arm in (*ARMS, *gae_arms(), Arm("expected", "a2c", expected), Arm("none", "reinforce", nobody)):
+    for arm in (*ARMS, *gae_arms(), Arm("expected", "a2c", expected), Arm("none", "reinforce", no_critic)):
         config = arm.config(world, rows=8, group=4)
         assert config.gamma == (0.9 if "gamma" in get_algorithm(arm.algorithm).fields else 1.0)
         timing = "end" if get_algorithm(arm.algorithm).per_response else "token"  # a sum is the same under every timing
