@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # the same names once more, for type checkers and editors; a 
 # machine with other work run many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0"
 
 _HOME_OF = {
     "Config": "rllab.core.config",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "-q", "--no-deps", "--no-index"]
     subprocess.run([*pip, "--ignore-installed", str(wheel)], check=True)
     return scripts
+
+
+def test_the_wheel_holds_every_file_that_the_lab_reads(root: Path, wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    data, notebooks = (root / "data").rglob("*.*"), (root / "notebooks").glob("*.ipynb")
+    needed = {f"rllab/{path.relative_to(root).as_posix()}" for path in (*data, *notebooks) if path.is_file()}
+    code = [path for ending in ("py", "js", "css") for path in (root / "rllab").rglob(f"*.{ending}")]
+    needed |= {path.relative_to(root).as_posix() for path in code}
+    assert sorted(needed - held) == []
 
 
 def run(scripts: Path, *command: str, folder: Path) -> subprocess.CompletedProcess[str]:
