@@ -62,9 +62,7 @@ def test_an_unreachable_index_is_reported_and_the_default_is_installed(
     *_, torch, rest = pip("cuda", unreachable=lab.CPU_INDEX)
     assert torch[-2:] == CPU_BUILD
     assert rest == ["-e", "the lab"]
-    assert (
-        capsys.readouterr().out == f"{lab.CPU_INDEX} cannot be reached: installing torch's larger GPU build instead.\n"
-    )
+    assert f"{lab.CPU_INDEX} cannot be reached: installing torch's GPU build" in capsys.readouterr().out
 
 
 def test_a_chosen_index_is_used_without_a_question_and_has_to_work(pip: Pip) -> None:
