@@ -41,7 +41,7 @@ SERVER_LOG = ROOT / ".lab" / "server.log"
 TOUR = "notebooks/00_tour.ipynb"
 OLDEST_PYTHON = (3, 11)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-# Without this JupyterLab opens with a question about news, over the corner of the first notebook.
+# Defaults that a user may change in Lab: without them it opens with a question about news, over the first notebook.
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 # rllab/cli/server.py says why.
 SERVER_OPTIONS = ("--ServerApp.kernel_websocket_connection_class=rllab.cli.server.PromptConnection",)
@@ -259,12 +259,6 @@ def run(python: str, *arguments: str) -> int:
     return subprocess.run([python, *arguments], cwd=ROOT, env=environment(), check=False).returncode
 
 
-def write_settings(folder: Path) -> None:
-    """Write JupyterLab's defaults for the lab; what a user sets in Lab overrides them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "overrides.json").write_text(json.dumps(LAB_SETTINGS, indent=1), "utf-8")
-
-
 def free_port(first: int = 8888, count: int = 50) -> int:
     """Return the first free port from Jupyter's default on."""
     for port in range(first, first + count):
@@ -311,7 +305,8 @@ def serve(python: str) -> int:
     port, token = free_port(), secrets.token_hex(16)
     base = f"http://127.0.0.1:{port}"
     address = f"{base}/lab/tree/{TOUR}?token={token}"
-    write_settings(SETTINGS)
+    SETTINGS.mkdir(parents=True, exist_ok=True)
+    (SETTINGS / "overrides.json").write_text(json.dumps(LAB_SETTINGS, indent=1), "utf-8")
     server = start_server(python, port=port, token=token)
     try:
         wait_for(server, f"{base}/api")
@@ -323,16 +318,11 @@ def serve(python: str) -> int:
         print("\nClosed.")
         return 0
     finally:
-        close(server)
-
-
-def close(server: subprocess.Popen[bytes]) -> None:
-    """Ask the server to shut down with its kernels; kill it after ten seconds."""
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        server.kill()
+        server.terminate()  # its kernels end with it
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 # ---- commands -------------------------------------------------------------------------------------
@@ -389,17 +379,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def newer_python() -> str | None:
-    """Find a Python on this machine that is new enough to run the lab."""
-    names = ("python3.13", "python3.12", "python3.11", "python3.14")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
 def main(arguments: list[str]) -> int:
     """Run one command; report trouble in one sentence."""
     if sys.version_info < OLDEST_PYTHON:
-        found = newer_python()
-        if found:
+        for found in filter(None, map(shutil.which, ("python3.13", "python3.12", "python3.11", "python3.14"))):
             return subprocess.call([found, str(ROOT / "lab.py"), *arguments])
         sys.exit("The lab needs Python 3.11 or newer: install it, then run this again.")
     options = parse(arguments)

