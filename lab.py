@@ -133,8 +133,9 @@ def pip_install(python: str | Path, arguments: list[str], *, log: Path) -> None:
     with log.open("w", encoding="utf-8") as file:
         status = show_progress(command, file)
     if status:
-        # builds indent their errors; "ResolutionImpossible" only repeats that the sentence before it is a conflict
-        errors = re.findall(r"^\s*ERROR: (?!ResolutionImpossible)(.+)", log.read_text("utf-8"), re.MULTILINE)
+        # builds indent their errors; pip's last line may only repeat that what came before it was a conflict or a build
+        reason = r"^\s*ERROR: (?!ResolutionImpossible|Failed to build)(.+)"
+        errors = re.findall(reason, log.read_text("utf-8"), re.MULTILINE)
         raise TroubleError(
             f"pip could not install the packages ({errors[-1] if errors else 'no reason given'}): check the "
             f"network and the disk, then run the same command again; pip's own output is in {log}"
@@ -383,7 +384,8 @@ def main(arguments: list[str]) -> int:
     """Run one command; report trouble in one sentence."""
     if sys.version_info < OLDEST_PYTHON:
         for found in filter(None, map(shutil.which, ("python3.13", "python3.12", "python3.11", "python3.14"))):
-            return subprocess.call([found, str(ROOT / "lab.py"), *arguments])
+            if quiet(found, "--version"):  # a version manager's shim may lead nowhere
+                return subprocess.call([found, str(ROOT / "lab.py"), *arguments])
         sys.exit("The lab needs Python 3.11 or newer: install it, then run this again.")
     options = parse(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM closes the server too
