@@ -157,7 +157,7 @@ class Learner:
 
     def _hand_over(self, _panel: Locator, exercise: Exercise, answer: Callable[..., Any]) -> None:
         """Hand a function over in the kernel, as the learner's cell does."""
-        truth = f"__import__('rllab.course.exercises').exercises.exercise_named({exercise.id!r}).task"
+        truth = f"__import__('rllab.course.exercises').course.exercises.exercise_named({exercise.id!r}).task"
         wrong = [function for function, _ in exercise.task.wrong_answers()]
         function = f"wrong_answers()[{wrong.index(answer)}][0]" if answer in wrong else "right_answer()"
         self.notebook.python(f"{self.names[exercise.id]}.submit({truth}.{function})")

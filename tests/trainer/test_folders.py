@@ -16,7 +16,7 @@ import pytest
 from rllab.core.errors import LabError
 from rllab.core.files import remove_recorded
 from rllab.trainer import runs
-from rllab.trainer.checkpoints import current_version, new_version, shared_folder
+from rllab.trainer.checkpoints import current_version, new_version, saved_update, shared_folder
 from rllab.trainer.stages import STAGES, Stages
 from rllab.trainer.trainer import Trainer
 from tests.trainer.small_run import same, small_run
@@ -174,8 +174,10 @@ def test_killed_while_saving_leaves_a_run_that_loads(tmp_path):
     chance = random.Random(0)
     for _ in range(6):
         acknowledged = killed_while_saving(tmp_path, seconds=chance.uniform(0.0, 0.25))
-        if (tmp_path / "latest.json").exists():
+        if saved_update(tmp_path) is not None:
             assert Trainer.load(tmp_path).index >= acknowledged
+        else:
+            assert acknowledged == 0
 
 
 def killed_while_saving(folder: Path, *, seconds: float) -> int:
@@ -183,7 +185,7 @@ def killed_while_saving(folder: Path, *, seconds: float) -> int:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        trainer = Trainer.load(folder) if (folder / "latest.json").exists() else small_run(batch_size=3)
+        trainer = small_run(batch_size=3) if saved_update(folder) is None else Trainer.load(folder)
         while True:
             trainer.run(1)
             trainer.save(folder)

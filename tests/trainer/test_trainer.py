@@ -235,7 +235,7 @@ def test_stop_from_another_thread_ends_the_run_within_a_second_and_leaves_no_tra
     config = world.config(batch_size=120, epochs=200, micro_batch_size=4)
     trainer = Trainer(world, config=config)
     before, stop, seen = full_state(trainer), threading.Event(), []
-    thread = threading.Thread(target=trainer.run, args=(5,), kwargs={"stop": stop})
+    thread = threading.Thread(target=trainer.run, args=(5,), kwargs={"job": Job(stop)})
     thread.start()
     while trainer.world.policy.version == 0 and thread.is_alive():
         time.sleep(0.01)
